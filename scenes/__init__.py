@@ -1,0 +1,259 @@
+"""What the world is, and how it looks: scenes as arrays.
+
+This file is the contract of the package. A module beside it is one *family* of scenes (`rooms`); folders are support:
+`factors` (distributions over named factors), `renderers` (scenes to pictures), `kit` (plumbing for every package).
+
+Units and axes, stated once. Metres and radians. The world is right-handed with z up. Quaternions are (w, x, y, z), unit
+length, and turn a solid's own axes into the world's. A camera sees along its own -z axis, x to its right and y up
+(OpenGL's convention, which MuJoCo shares); yaw 0 looks along the world's +x, yaw grows counter-clockwise seen from above,
+pitch grows upwards. Image row 0 is the top; pixel centres lie at half integers.
+
+Why arrays: an environment changes thousands of poses a step and a learner asks for thousands of scenes a second. Solids of
+all scenes of a batch lie flat behind one another, with offsets, since scenes differ in how many they hold.
+
+A *family* is a module with three names:
+
+    Config                                  frozen dataclass of options
+    splits(config) -> dict[str, Split]      named factor distributions (`scenes.factors`)
+    build(config, factors) -> Scenes        vectorised, deterministic
+
+and scene `i` of (family, config, split, seed) is a pure function of those: `sample(family, config, split, seed, index)`.
+"""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int, Int32, UInt8
+
+KINDS = ("plane", "box", "sphere", "capsule", "cylinder", "cone", "ellipsoid", "torus")
+"""Kinds of solid, and what `size` means for each (MuJoCo's meaning where it has the kind), in metres:
+
+plane      rectangle in its own xy plane, seen only from its +z side: half extents x, y (0: unbounded)
+box        half extents x, y, z
+sphere     radius
+capsule    radius, half length of the straight part, along z
+cylinder   radius, half length, along z
+cone       radius of the base at z = -half, half length; the tip is at z = +half
+ellipsoid  semi-axes x, y, z
+torus      radius of the ring in the xy plane, radius of the tube
+"""
+
+TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
+"""Surface patterns. All mix the two `colour`s of the solid; `texture_scale` is the length of one period in metres.
+
+Patterns are functions of a point in the solid's own axes: solid textures, so they have no seams and need no unwrapping."""
+
+SCHEMA = "cave.scenes/1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scenes:
+    """A batch of `b` scenes holding `n` solids in all, as plain numpy arrays.
+
+    Scene `i` owns solids `offsets[i]:offsets[i + 1]`. One scene is a batch of one: `scenes[i]`. Any integer, slice, mask or
+    index array selects. The arrays are not copied in and not locked: treat them as constants.
+    """
+
+    offsets: Int[np.ndarray, " b_plus_1"]
+    kind: Int[np.ndarray, " n"]
+    """Index into `KINDS`."""
+    size: Float32[np.ndarray, "n 3"]
+    position: Float32[np.ndarray, "n 3"]
+    rotation: Float32[np.ndarray, "n 4"]
+    """Unit quaternion (w, x, y, z)."""
+    texture: Int[np.ndarray, " n"]
+    """Index into `TEXTURES`."""
+    texture_scale: Float32[np.ndarray, " n"]
+    colour: Float32[np.ndarray, "n 2 3"]
+    """Two RGB colours in [0, 1], as displayed (no gamma is applied anywhere)."""
+    light_position: Float32[np.ndarray, "b l 3"]
+    """Of a point light: where it is. Of a sun: the direction from the scene towards it, unit length."""
+    light_colour: Float32[np.ndarray, "b l 3"]
+    """RGB intensity; black switches the light off."""
+    light_is_sun: np.ndarray
+    """Bool, shape b l."""
+    ambient: Float32[np.ndarray, "b 3"]
+    sky: Float32[np.ndarray, "b 3"]
+    """What a ray sees that meets nothing."""
+    factors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """True generative factors: name -> array whose first axis is b. Those of objects are padded, axis 1 being the object,
+    and `n_objects` counts the real ones."""
+    first_object: int = 0
+    """Number of solids at the head of every scene that are scenery; object `k` is the solid `first_object + k`."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_solids(self) -> Int[np.ndarray, " b"]:
+        """Number of solids in each scene."""
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index: Any) -> "Scenes":
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        counts = self.n_solids[chosen]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(self.offsets.dtype)
+        flat = np.repeat(self.offsets[:-1][chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
+        solids = {name: getattr(self, name)[flat] for name in _SOLID_FIELDS}
+        per_scene = {name: getattr(self, name)[chosen] for name in _SCENE_FIELDS}
+        factors = {name: value[chosen] for name, value in self.factors.items()}
+        return dataclasses.replace(self, offsets=offsets, factors=factors, **solids, **per_scene)
+
+    def to_json(self) -> str:
+        """These scenes as JSON text; `Scenes.from_json` gives back equal arrays, bit by bit."""
+        arrays = {name: _encode(getattr(self, name)) for name in ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)}
+        factors = {name: _encode(value) for name, value in self.factors.items()}
+        return json.dumps({"schema": SCHEMA, "first_object": self.first_object, **arrays, "factors": factors})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Scenes":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: in one line, when the text is not such JSON or its arrays do not fit together.
+        """
+        try:
+            tree = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not scenes: the text is not JSON ({error}); give what Scenes.to_json wrote") from None
+        if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
+            given = tree.get("schema") if isinstance(tree, dict) else type(tree).__name__
+            raise ValueError(f"not scenes: schema is {given!r}, wanted {SCHEMA!r}")
+        try:
+            names = ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)
+            fields = {name: _decode(tree[name]) for name in names}
+            factors = {name: _decode(value) for name, value in tree["factors"].items()}
+            scenes = cls(first_object=int(tree["first_object"]), factors=factors, **fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not scenes: {type(error).__name__} {error} while reading the arrays") from None
+        scenes.check()
+        return scenes
+
+    def check(self) -> None:
+        """Raise ValueError, in one line, if the arrays do not fit together or hold values that cannot be drawn."""
+        n, b = len(self.kind), len(self)
+        shapes = {"size": (n, 3), "position": (n, 3), "rotation": (n, 4), "texture": (n,), "texture_scale": (n,)}
+        shapes |= {"colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
+        lights = self.light_position.shape[1] if self.light_position.ndim == 3 else 0
+        shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3), "light_is_sun": (b, lights)}
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ValueError(f"scenes: {name} has shape {array.shape}, wanted {shape}")
+            if not np.all(np.isfinite(array)):
+                raise ValueError(f"scenes: {name} holds values that are not finite")
+        if self.offsets[0] != 0 or self.offsets[-1] != n or np.any(np.diff(self.offsets) < 0):
+            raise ValueError(f"scenes: offsets must rise from 0 to the number of solids, {n}")
+        if n and (self.kind.min() < 0 or self.kind.max() >= len(KINDS)):
+            raise ValueError(f"scenes: kind must lie in 0..{len(KINDS) - 1}")
+        if n and (self.texture.min() < 0 or self.texture.max() >= len(TEXTURES)):
+            raise ValueError(f"scenes: texture must lie in 0..{len(TEXTURES) - 1}")
+        if n and (self.size.min() < 0 or self.texture_scale.min() <= 0):
+            raise ValueError("scenes: sizes must not be negative and texture scales must be positive")
+        if n and np.abs(np.linalg.norm(self.rotation, axis=1) - 1).max() > 1e-3:
+            raise ValueError("scenes: rotations must be unit quaternions")
+        for name, value in self.factors.items():
+            if len(value) != b:
+                raise ValueError(f"scenes: factor {name} has {len(value)} rows, wanted {b}")
+
+
+_SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour")
+_SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky")
+
+
+def _encode(array: np.ndarray) -> dict:
+    # float32 -> float64 -> decimal -> float64 -> float32 is exact, so text keeps every bit.
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": array.ravel().tolist()}
+
+
+def _decode(tree: dict) -> np.ndarray:
+    if tree["dtype"] not in ("float32", "float64", "int8", "int32", "int64", "uint8", "bool"):
+        raise ValueError(f"not scenes: dtype {tree['dtype']!r} is not one that is written")
+    try:
+        return np.array(tree["data"], dtype=tree["dtype"]).reshape(tree["shape"])
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"not scenes: {error}") from None
+
+
+def join(batches: list[Scenes]) -> Scenes:
+    """Several batches as one, in order; they must hold the same factors, lights and `first_object`."""
+    starts = np.cumsum([0] + [int(s.offsets[-1]) for s in batches])
+    offsets = np.concatenate([[0]] + [s.offsets[1:] + start for s, start in zip(batches, starts)])
+    fields = {n: np.concatenate([getattr(s, n) for s in batches]) for n in (*_SOLID_FIELDS, *_SCENE_FIELDS)}
+    factors = {n: np.concatenate([s.factors[n] for s in batches]) for n in batches[0].factors}
+    return dataclasses.replace(batches[0], offsets=offsets.astype(batches[0].offsets.dtype), factors=factors, **fields)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cameras:
+    """`b` pinhole cameras, each looking at one scene of a batch; several may look at the same one."""
+
+    scene: Int[np.ndarray, " b"]
+    """Which scene of the loaded batch each camera sees."""
+    position: Float32[np.ndarray, "b 3"]
+    rotation: Float32[np.ndarray, "b 4"]
+    """Unit quaternion (w, x, y, z); see the module's docstring for the camera's own axes."""
+    fov: float
+    """Vertical field of view in radians, edge to edge; pixels are square."""
+    height: int
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.scene)
+
+
+def cameras_from_poses(poses, fov: float, height: int, width: int, scene=None) -> Cameras:
+    """Cameras from 5-number poses (x, y, z, yaw, pitch), shape b 5; camera `i` sees scene `i` unless `scene` says else."""
+    poses = np.asarray(poses, np.float32)
+    scene = np.arange(len(poses), dtype=np.int32) if scene is None else np.asarray(scene, np.int32)
+    return Cameras(scene, np.ascontiguousarray(poses[:, :3]), look(poses[:, 3], poses[:, 4]), fov, height, width)
+
+
+def look(yaw, pitch) -> Float32[np.ndarray, "b 4"]:
+    """Quaternions of cameras that look along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), upright."""
+    # A camera at rest looks down -z with y up. Turning about x by 90 degrees + pitch raises its gaze to the horizon and
+    # then by pitch, looking along +y; turning about z by yaw - 90 degrees brings +y to the wanted heading.
+    half_pitch = (np.asarray(pitch, np.float64) + math.pi / 2) / 2
+    half_yaw = (np.asarray(yaw, np.float64) - math.pi / 2) / 2
+    cp, sp, cy, sy = np.cos(half_pitch), np.sin(half_pitch), np.cos(half_yaw), np.sin(half_yaw)
+    return np.stack([cy * cp, cy * sp, sy * sp, sy * cp], -1).astype(np.float32)
+
+
+def rotation_matrices(quaternions) -> np.ndarray:
+    """Rotation matrices, shape ... 3 3, of unit quaternions (w, x, y, z), shape ... 4; columns are the turned axes."""
+    w, x, y, z = np.moveaxis(np.asarray(quaternions), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frames:
+    """What `b` cameras saw. The arrays belong to the renderer's handle and are overwritten by its next call."""
+
+    rgb: UInt8[np.ndarray, "b h w 3"]
+    """May be a view of planar memory."""
+    depth: Float32[np.ndarray, "b h w"]
+    """Metres along the camera's axis (not along the ray); +inf where nothing was met."""
+    ids: Int32[np.ndarray, "b h w"]
+    """Index of the solid within its scene; -1 where nothing was met."""
+
+
+def sample(family, config, split: str, seed: int, index) -> Scenes:
+    """Scenes `index` (integers) of a family's split and seed: a pure function, the same in any order and company.
+
+    Raises:
+        scenes.kit.errors.CaveError: the family has no such split.
+    """
+    from scenes.kit import errors  # the contract itself stays free of plumbing at import
+
+    splits = family.splits(config)
+    if split not in splits:
+        raise errors.unknown("split", split, splits)
+    return family.build(config, splits[split].sample(seed, np.asarray(index, np.int64)))

@@ -1,0 +1,1 @@
+"""Plumbing that every package shares: names of choices, options, seeds, run folders, one-line errors."""
