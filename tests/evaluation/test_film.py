@@ -1,0 +1,102 @@
+"""Films: panels, and a writer that leaves either a good file or none."""
+
+import os
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from evaluation.film import panels, writer
+from scenes.kit.errors import CaveError
+
+
+def clip(n=7, height=48, width=64):
+    """Frames of one grey each, growing lighter: told apart after compression."""
+    return [np.full((height, width, 3), 20 + 30 * i, np.uint8) for i in range(n)]
+
+
+def test_a_film_holds_its_frames_in_order(tmp_path):
+    writer.write(tmp_path / "x.mp4", clip())
+    got = [frame.mean() for frame in writer.reopened(tmp_path / "x.mp4")]
+    assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "x.mp4"))[0] == len(clip())
+    assert np.allclose(got, [f.mean() for f in clip()], atol=4)
+    assert os.listdir(tmp_path) == ["x.mp4"]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [[], clip(height=47), [*clip(), clip(height=50)[0]], [f.astype(float) for f in clip()]],
+    ids=["none", "odd", "unequal", "floats"],
+)
+def test_frames_that_are_none_are_refused(tmp_path, frames):
+    with pytest.raises(CaveError):
+        writer.write(tmp_path / "x.mp4", frames)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def ffmpeg_that(tmp_path_factory, monkeypatch):
+    """Puts a shell script in ffmpeg's place."""
+
+    def put(script):
+        program = tmp_path_factory.mktemp("bin") / "ffmpeg"
+        program.write_text(f"#!/bin/sh\nreal={imageio_ffmpeg.get_ffmpeg_exe()}\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(program))
+
+    return put
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "head -c 20000 >/dev/null; echo 'No space left on device' >&2; exit 1",
+        "kill -9 $$",
+        'for last; do :; done; cat >/dev/null; echo stump >"$last"',
+    ],
+    ids=["full disk", "killed", "rubbish"],
+)
+def test_a_failing_ffmpeg_leaves_the_old_film_and_no_stump(tmp_path, ffmpeg_that, script):
+    (tmp_path / "x.mp4").write_bytes(b"old")
+    ffmpeg_that(script)
+    with pytest.raises(CaveError, match="could not be written"):
+        writer.write(tmp_path / "x.mp4", clip())
+    assert (tmp_path / "x.mp4").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["x.mp4"]
+
+
+def test_a_film_short_of_frames_is_noticed(tmp_path, monkeypatch):
+    real = writer._encode
+    monkeypatch.setattr(writer, "_encode", lambda path, frames, fps: real(path, frames[:-1], fps))
+    with pytest.raises(CaveError, match="6 frames, wanted 7"):
+        writer.write(tmp_path / "x.mp4", clip())
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_ffmpeg_is_one_line(tmp_path, monkeypatch):
+    def missing():
+        raise RuntimeError("No ffmpeg exe could be found")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
+    with pytest.raises(CaveError, match="imageio-ffmpeg"):
+        writer.write(tmp_path / "x.mp4", clip())
+
+
+def test_a_missing_folder_and_a_wrong_ending_are_usage_errors(tmp_path):
+    for path in (tmp_path / "no" / "x.mp4", tmp_path / "x.avi"):
+        with pytest.raises(CaveError) as caught:
+            writer.write(path, clip())
+        assert caught.value.code == 2
+
+
+def test_panels_enlarge_without_smoothing_and_show_the_goal():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    frame = panels.compose([picture, None], ["a", "b"], ["", "imagines nothing"], "goal", patch=(1, 0, 0))
+    assert frame.shape[0] % 2 == frame.shape[1] % 2 == 0
+    inside = frame[panels.HEAD : panels.HEAD + panels.SIDE, panels.GAP : panels.GAP + panels.SIDE]
+    scale = panels.SIDE // 8
+    assert np.array_equal(inside[scale // 2 :: scale, scale // 2 :: scale], picture)
+    assert (frame[panels.HEAD + panels.SIDE :] == (255, 0, 0)).all(-1).any()
+    plain = panels.compose([picture, None], ["a", "b"], ["", "imagines nothing"], "goal")
+    assert not (plain[panels.HEAD + panels.SIDE :] == (255, 0, 0)).all(-1).any()
