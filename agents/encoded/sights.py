@@ -1,0 +1,272 @@
+"""Sights: what of a world's sensors an agent is shown. Codes of a frozen encoder, pixels, or the true state.
+
+A sight is a pure map `see(sensors, memory) -> (observation, memory)` over a batch of worlds, so that the same one
+serves training, evaluation and a checkpoint: all that it remembers lies in `memory`, a dict of tensors whose first axis
+is the worlds. The three kinds have the same six names; they share no base class, since they share no code.
+
+What makes them comparable: each gets the goal; `Pixels` gets as many frames as a recurrent encoder remembers, with
+their poses; and `Codes` gets the present pose exactly if its encoder reads poses (an encoder that knows where it stands
+would otherwise be compared with an agent that does not).
+"""
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Bool, Float32, Int
+
+import learners
+from scenes.kit import errors
+
+SMALLEST_IMAGE = 36
+"""Pixels along an edge: below this Stable-Baselines3's convolutions (8/4, 4/2, 3/1) have nothing left to see."""
+
+DEFAULT_FRAMES = 5
+"""Frames that `pixels` remembers: as many views as the GQN encoder does."""
+
+
+def pose_numbers(pose: Float32[np.ndarray, "*axes 5"]) -> Float32[np.ndarray, "*axes 7"]:
+    """Poses (x, y, z, yaw, pitch) as networks like them: (x, y, z, sin yaw, cos yaw, sin pitch, cos pitch).
+
+    GQN's viewpoint (Eslami et al. 2018): an angle that jumps at a full turn becomes two numbers that do not.
+    """
+    yaw, pitch = pose[..., 3], pose[..., 4]
+    angles = np.stack([np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch)], -1)
+    return np.concatenate([pose[..., :3], angles], -1, dtype=np.float32)
+
+
+def take(memory: dict[str, torch.Tensor], rows: Int[np.ndarray, " k"]) -> dict[str, torch.Tensor]:
+    """The memory of some worlds only, as copies."""
+    index = torch.from_numpy(rows)
+    return {name: value[index.to(value.device)] for name, value in memory.items()}
+
+
+def put(memory: dict[str, torch.Tensor], rows: Int[np.ndarray, " k"], part: dict[str, torch.Tensor]):
+    """The memory with that of some worlds replaced; the tensors given are left as they were."""
+    index = torch.from_numpy(rows)
+    return {name: value.index_copy(0, index.to(value.device), part[name]) for name, value in memory.items()}
+
+
+class Blind:
+    """Nothing at all: what the random and the scripted player see."""
+
+    name = "blind"
+    encoder = None
+    sensors: tuple[str, ...] = ()
+
+    def space(self, offered: spaces.Dict) -> spaces.Box:
+        """Space of one observation: a vector without numbers."""
+        return _vector(0)
+
+    def initial(self, n: int) -> dict[str, torch.Tensor]:
+        """Memory of `n` worlds at the start of an episode: nothing."""
+        return {}
+
+    def see(self, sensors: dict[str, np.ndarray], memory: dict[str, torch.Tensor]):
+        """No observation, and memory."""
+        return None, memory
+
+    def reset(self, memory: dict[str, torch.Tensor], mask: Bool[np.ndarray, " b"]) -> dict[str, torch.Tensor]:
+        """Memory in which the masked worlds begin anew."""
+        return memory
+
+
+class State:
+    """The true state and the goal, as one vector: the upper baseline, which no camera has."""
+
+    name = "state"
+    encoder = None
+
+    def __init__(self):
+        self.sensors = ("state", "goal")
+
+    def space(self, offered: spaces.Dict) -> spaces.Box:
+        """Space of one observation, given the space of one world's sensors."""
+        return _vector(_size(offered, "state") + _size(offered, "goal"))
+
+    def initial(self, n: int) -> dict[str, torch.Tensor]:
+        """Memory of `n` worlds at the start of an episode: nothing."""
+        return {}
+
+    def see(self, sensors: dict[str, np.ndarray], memory: dict[str, torch.Tensor]):
+        """Observation, float32 (b, d), and memory."""
+        return _flat(sensors["state"], sensors.get("goal")), memory
+
+    def reset(self, memory: dict[str, torch.Tensor], mask: Bool[np.ndarray, " b"]) -> dict[str, torch.Tensor]:
+        """Memory in which the masked worlds begin anew."""
+        return memory
+
+
+class Pixels:
+    """The last frames as they are, newest first, with the pose of each and the goal: the baseline that learns to see.
+
+    The space is a dict, which Stable-Baselines3's `MultiInputPolicy` feeds to its own convolutions: `image` uint8
+    (3 frames, h, w) and `vector` float32 (7 frames + goal). Frames from before the episode are black, their poses zero.
+
+    Args:
+        frames: How many frames are remembered, at least 1.
+    """
+
+    name = "pixels"
+    encoder = None
+
+    def __init__(self, frames: int = DEFAULT_FRAMES):
+        if frames < 1:
+            raise errors.CaveError(f"--frames is {frames}: pixels need at least 1 frame", errors.USAGE)
+        self.sensors = ("image", "pose", "goal")
+        self.frames = frames
+        self._size = (0, 0)
+
+    def space(self, offered: spaces.Dict) -> spaces.Dict:
+        """Space of one observation, given the space of one world's sensors."""
+        height, width, _ = offered["image"].shape
+        if min(height, width) < SMALLEST_IMAGE:
+            raise errors.CaveError(
+                f"images of {height}x{width} are too small for Stable-Baselines3's pixel policy: give the environment "
+                f"images of at least {SMALLEST_IMAGE}x{SMALLEST_IMAGE}",
+                errors.USAGE,
+            )
+        self._size = (height, width)
+        image = spaces.Box(0, 255, (3 * self.frames, height, width), np.uint8)
+        return spaces.Dict({"image": image, "vector": _vector(7 * self.frames + _size(offered, "goal"))})
+
+    def initial(self, n: int) -> dict[str, torch.Tensor]:
+        """Memory of `n` worlds at the start of an episode: black frames and zero poses."""
+        image = torch.zeros((n, 3 * self.frames, *self._size), dtype=torch.uint8)
+        return {"image": image, "pose": torch.zeros((n, 7 * self.frames))}
+
+    def see(self, sensors: dict[str, np.ndarray], memory: dict[str, torch.Tensor]):
+        """Observation, a dict of uint8 (b, 3 frames, h, w) and float32 (b, d), and memory."""
+        newest = torch.from_numpy(sensors["image"]).permute(0, 3, 1, 2)
+        image = torch.cat([newest, memory["image"][:, :-3]], 1)
+        pose = torch.cat([torch.from_numpy(pose_numbers(sensors["pose"])), memory["pose"][:, :-7]], 1)
+        observation = {"image": image.numpy(), "vector": _flat(pose.numpy(), sensors.get("goal"))}
+        return observation, {"image": image, "pose": pose}
+
+    def reset(self, memory: dict[str, torch.Tensor], mask: Bool[np.ndarray, " b"]) -> dict[str, torch.Tensor]:
+        """Memory in which the masked worlds begin anew."""
+        keep = torch.from_numpy(~mask)
+        return {"image": memory["image"] * keep[:, None, None, None], "pose": memory["pose"] * keep[:, None]}
+
+
+class Codes:
+    """The code of a frozen encoder, the goal, and the present pose if the encoder reads poses, as one vector.
+
+    The encoder stays here, outside the policy, in evaluation mode and without gradients. Handed to Stable-Baselines3
+    as a features extractor it would be initialised afresh and its batch statistics would move.
+
+    Args:
+        encoder: A `learners.Encoder`; it is frozen here and moved to `device`.
+        name: What runs and tables call it.
+        device: Where it computes.
+    """
+
+    def __init__(self, encoder: Any, name: str, device: str = "cpu"):
+        self.encoder = encoder.to(device).eval().requires_grad_(False)
+        self.name = name
+        self.device = torch.device(device)
+        self.sensors = tuple(dict.fromkeys((*encoder.sensors, "goal")))
+
+    def space(self, offered: spaces.Dict) -> spaces.Box:
+        """Space of one observation, given the space of one world's sensors."""
+        pose = 7 if "pose" in self.encoder.sensors else 0
+        return _vector(math.prod(self.encoder.shape) + _size(offered, "goal") + pose)
+
+    def initial(self, n: int) -> dict[str, torch.Tensor]:
+        """The encoder's state of `n` worlds at the start of an episode."""
+        return {name: value.to(self.device) for name, value in self.encoder.initial(n).items()}
+
+    @torch.inference_mode()
+    def see(self, sensors: dict[str, np.ndarray], memory: dict[str, torch.Tensor]):
+        """Observation, float32 (b, d), and the encoder's next state."""
+        read = {name: torch.from_numpy(sensors[name]).to(self.device) for name in self.encoder.sensors}
+        code, memory = self.encoder(read, memory)
+        pose = pose_numbers(sensors["pose"]) if "pose" in self.encoder.sensors else None
+        return _flat(code.cpu().numpy(), sensors.get("goal"), pose), memory
+
+    @torch.inference_mode()
+    def reset(self, memory: dict[str, torch.Tensor], mask: Bool[np.ndarray, " b"]) -> dict[str, torch.Tensor]:
+        """State in which the masked worlds begin anew."""
+        return self.encoder.reset(memory, torch.from_numpy(mask).to(self.device))
+
+
+def digest(encoder: torch.nn.Module | None) -> str:
+    """SHA-256 of an encoder's weights and buffers with their names; empty without an encoder.
+
+    Equal digests before and after training are what "frozen" means here.
+    """
+    if encoder is None:
+        return ""
+    sha = hashlib.sha256()
+    for name, value in sorted([*encoder.named_parameters(), *encoder.named_buffers()]):
+        plain = value.detach().cpu().contiguous()
+        sha.update(f"{name} {tuple(plain.shape)} {plain.dtype}".encode())
+        sha.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def make(
+    spec: str,
+    *,
+    env: str,
+    env_config: Any,
+    frames: int = DEFAULT_FRAMES,
+    seed: int = 0,
+    device: str = "cpu",
+    runs: str | os.PathLike = "runs",
+) -> State | Pixels | Codes:
+    """The sight that `--encoder` names.
+
+    Args:
+        spec: `state`, `pixels`, `untrained:<learner>`, or the folder of a learner's run (or its name within `runs`).
+        env: Name of the environment (what an untrained encoder would have been trained on).
+        env_config: Its `Config`.
+        frames: Frames that `pixels` remembers.
+        seed: Of an untrained encoder's weights.
+        device: Where an encoder computes.
+        runs: Folder in which runs are looked up by name.
+
+    Raises:
+        scenes.kit.errors.CaveError: no such run, learner or kind; a damaged encoder.
+    """
+    if spec == "state":
+        return State()
+    if spec == "pixels":
+        return Pixels(frames)
+    kind, colon, learner = spec.partition(":")
+    if colon and kind == "untrained":
+        return Codes(learners.untrained(learner, env, env_config, seed), spec, device)
+    folder = find_run(spec, runs)
+    encoder, _ = learners.load_encoder(folder)
+    return Codes(encoder, Path(folder).resolve().name, device)
+
+
+def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:
+    """The folder that holds the encoder called `spec`: a path, or the name of a run within `runs`.
+
+    Raises:
+        scenes.kit.errors.CaveError: there is none; the line lists those there are.
+    """
+    for folder in (Path(spec), Path(runs) / spec):
+        if folder.is_dir():
+            return folder
+    there = sorted(str(card.parent.parent) for card in Path(runs).glob("*/encoder/card.json"))
+    raise errors.unknown("encoder", spec, ["state", "pixels", "untrained:<learner>", *there])
+
+
+def _vector(d: int) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, (d,), np.float32)
+
+
+def _size(offered: spaces.Dict, sensor: str) -> int:
+    return math.prod(offered[sensor].shape) if sensor in offered.spaces else 0
+
+
+def _flat(*parts: np.ndarray | None) -> Float32[np.ndarray, "b d"]:
+    rows = [part.reshape(len(part), -1) for part in parts if part is not None]
+    return np.concatenate(rows, 1, dtype=np.float32)

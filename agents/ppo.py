@@ -1,0 +1,240 @@
+"""PPO: proximal policy optimisation (Schulman et al. 2017, https://arxiv.org/abs/1707.06347), Stable-Baselines3's own.
+
+The agent plays a while with its present policy, then improves it by a few passes of gradient ascent over what happened,
+clipping the objective so that no action becomes much more or less likely than it was when it was played. A critic
+learns at the same time what each observation is worth, and only what went better than the critic thought is reinforced.
+
+Differs from the paper: nothing is ours. `stable_baselines3.PPO` collects and learns; this file gives it large batches
+of worlds (for throughput), scopes the global random generators that it draws from, and turns its state into arrays,
+since its own `save` and `load` are pickles. The learning rate is constant and the same for every sight.
+
+    python -m agents.train ppo --env rooms --encoder state
+    python -m agents.train ppo --env rooms --encoder runs/gqn-rooms-0 --model.gamma 0.98
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+
+from scenes.kit import errors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of PPO. The defaults learn `rooms` from any sight and keep two CPU cores busy with large batches."""
+
+    learning_rate: float = 7e-4
+    """Step size of Adam."""
+    n_steps: int = 32
+    """Steps of every world between two updates."""
+    batch_size: int = 1024
+    """Observations per gradient step; best a divisor of `n_steps` times the number of worlds."""
+    n_epochs: int = 4
+    """Passes over what was collected, per update."""
+    gamma: float = 0.98
+    """Discount per step."""
+    gae_lambda: float = 0.95
+    """Trade of bias (0) for variance (1) in the estimate of advantage."""
+    clip_range: float = 0.2
+    """How far the probability of an action may move from where it was, as a ratio minus one."""
+    ent_coef: float = 0.01
+    """Weight of the entropy bonus, which keeps the policy exploring."""
+    vf_coef: float = 0.5
+    """Weight of the critic's loss."""
+    max_grad_norm: float = 0.5
+    """Gradients are scaled down to this norm."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Widths of the hidden layers, of the policy and again of the critic."""
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        """Small enough for a test."""
+        return cls(n_steps=8, batch_size=32, n_epochs=2, hidden=(16,))
+
+
+class Generators:
+    """The two global generators that Stable-Baselines3 draws from (torch: actions; numpy: minibatches), scoped.
+
+    Within `with generators:` the global state is ours; outside, everybody else's, untouched. So a run repeats whatever
+    else happens in the process, and its generators can be written to a checkpoint.
+
+    Args:
+        seed: Of both.
+    """
+
+    def __init__(self, seed: int):
+        self.torch_state = torch.Generator().manual_seed(seed % 2**63).get_state()
+        # NPY002 asks for Generator objects; Stable-Baselines3 draws from the legacy global one, so this is what is
+        # scoped.
+        words = np.random.SeedSequence(seed).generate_state(4)
+        self.numpy_state = np.random.RandomState(words).get_state(legacy=False)
+        self._outside: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._outside.append((torch.get_rng_state(), np.random.get_state(legacy=False)))  # noqa: NPY002
+        torch.set_rng_state(self.torch_state)
+        np.random.set_state(self.numpy_state)  # noqa: NPY002
+
+    def __exit__(self, *_: object) -> None:
+        self.torch_state = torch.get_rng_state()
+        self.numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
+        outside_torch, outside_numpy = self._outside.pop()
+        torch.set_rng_state(outside_torch)
+        np.random.set_state(outside_numpy)  # noqa: NPY002
+
+
+def network(config: Config, observation_space: spaces.Space, action_space: spaces.Space) -> ActorCriticPolicy:
+    """The policy and critic for these spaces, with fresh weights."""
+    return _policy_class(observation_space)(
+        observation_space, action_space, lambda _: config.learning_rate, **_policy_options(config)
+    )
+
+
+def make(config: Config, venv: Any, seed: int) -> "Agent":
+    """An agent that is about to learn in `venv`, a `stable_baselines3` VecEnv, with fresh weights."""
+    return Agent(config, venv, seed)
+
+
+class Agent:
+    """PPO that learns one rollout at a time, so that everything is at rest (and can be written down) in between.
+
+    Args:
+        config: Its options.
+        venv: An `agents.encoded.EncodedVecEnv`.
+        seed: Of weights, actions and minibatches; the worlds have their own.
+    """
+
+    def __init__(self, config: Config, venv: Any, seed: int):
+        size = config.n_steps * venv.num_envs
+        if size % config.batch_size == 1 or config.batch_size < 2:
+            raise errors.CaveError(
+                f"--model.batch-size {config.batch_size} leaves a batch of one observation out of {config.n_steps} "
+                f"steps of {venv.num_envs} worlds: give a divisor of {size}, at least 2",
+                errors.USAGE,
+            )
+        self.venv = venv
+        self.generators = Generators(seed)
+        with self.generators:
+            self.model = PPO(
+                _policy_class(venv.observation_space),
+                venv,
+                learning_rate=config.learning_rate,
+                n_steps=config.n_steps,
+                batch_size=min(config.batch_size, size),
+                n_epochs=config.n_epochs,
+                gamma=config.gamma,
+                gae_lambda=config.gae_lambda,
+                clip_range=config.clip_range,
+                ent_coef=config.ent_coef,
+                vf_coef=config.vf_coef,
+                max_grad_norm=config.max_grad_norm,
+                policy_kwargs=_policy_options(config),
+                device="cpu",
+            )
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
+        self.rollout_steps = size
+
+    @property
+    def env_steps(self) -> int:
+        """Interactions so far, over all worlds."""
+        return self.model.num_timesteps
+
+    @property
+    def policy(self) -> ActorCriticPolicy:
+        """The network, with its present weights."""
+        return self.model.policy
+
+    def learn(self) -> dict[str, float]:
+        """Collect one rollout (`rollout_steps` interactions), improve on it, and return the losses.
+
+        Raises:
+            scenes.kit.errors.CaveError: an observation, a reward, the loss or a weight is no longer finite.
+        """
+        with self.generators:
+            # One rollout per call and no reset of the counters: Stable-Baselines3 goes on from its last observation.
+            self.model.learn(self.rollout_steps, log_interval=None, reset_num_timesteps=False)
+        logged = self.model.logger.name_to_value
+        names = {"loss": "loss", "value_loss": "value_loss", "entropy_loss": "entropy", "approx_kl": "kl"}
+        names |= {"clip_fraction": "clipped", "explained_variance": "explained_variance"}
+        metrics = {ours: float(logged[f"train/{theirs}"]) for theirs, ours in names.items()}
+        metrics["entropy"] *= -1
+        if not np.isfinite(metrics["loss"]):
+            raise errors.CaveError(f"the loss is {metrics['loss']} after {self.env_steps} env steps")
+        for name, value in self.policy.named_parameters():
+            if not torch.isfinite(value).all():
+                raise errors.CaveError(f"{name} is not finite after {self.env_steps} env steps")
+        return metrics
+
+    def act(self, observations: Any, deterministic: bool = False) -> np.ndarray:
+        """Actions for a batch of observations; stochastic ones are drawn from the agent's own generators."""
+        with self.generators:
+            return self.policy.predict(observations, deterministic=deterministic)[0]
+
+    def state_dict(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """Everything that the next `learn` depends on, the worlds included: groups of tensors, and plain JSON."""
+        numpy_state = self.generators.numpy_state
+        groups = {f"venv.{name}": group for name, group in self.venv.state_dict().items()}
+        groups["policy"] = self.policy.state_dict()
+        groups["optimiser"] = {
+            f"{index}.{name}": value
+            for index, slots in self.policy.optimizer.state_dict()["state"].items()
+            for name, value in slots.items()
+        }
+        groups["generators"] = {
+            "torch": self.generators.torch_state,
+            "numpy": numpy_state["state"]["key"].astype(np.int64),
+        }
+        last = self.model._last_obs
+        if last is not None:
+            groups["last"] = dict(last) if isinstance(last, dict) else {"vector": last}
+            groups["last_starts"] = {"starts": self.model._last_episode_starts}
+        state = {
+            "env_steps": self.env_steps,
+            "n_updates": self.model._n_updates,
+            "numpy_position": int(numpy_state["state"]["pos"]),
+            "numpy_has_gauss": int(numpy_state["has_gauss"]),
+            "numpy_gauss": float(numpy_state["gauss"]),
+        }
+        return groups, state
+
+    def load_state_dict(self, groups: dict[str, dict[str, Any]], state: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        prefix = "venv."
+        venv = {name.removeprefix(prefix): group for name, group in groups.items() if name.startswith(prefix)}
+        self.venv.load_state_dict({"world": {}, "memory": {}, **venv})
+        self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in groups["policy"].items()})
+        optimiser = self.policy.optimizer.state_dict()
+        for key, value in groups.get("optimiser", {}).items():
+            index, name = key.split(".")
+            optimiser["state"].setdefault(int(index), {})[name] = torch.as_tensor(value)
+        self.policy.optimizer.load_state_dict(optimiser)
+        self.generators.torch_state = torch.as_tensor(groups["generators"]["torch"])
+        key = np.asarray(groups["generators"]["numpy"], np.uint32)
+        self.generators.numpy_state = {
+            "bit_generator": "MT19937",
+            "state": {"key": key, "pos": state["numpy_position"]},
+            "has_gauss": state["numpy_has_gauss"],
+            "gauss": state["numpy_gauss"],
+        }
+        self.model.num_timesteps = state["env_steps"]
+        self.model._n_updates = state["n_updates"]
+        if "last" in groups:
+            last = {name: np.asarray(value) for name, value in groups["last"].items()}
+            is_dict = isinstance(self.venv.observation_space, spaces.Dict)
+            self.model._last_obs = last if is_dict else last["vector"]
+            self.model._last_episode_starts = np.asarray(groups["last_starts"]["starts"], bool)
+
+
+def _policy_class(observation_space: spaces.Space) -> type[ActorCriticPolicy]:
+    return MultiInputActorCriticPolicy if isinstance(observation_space, spaces.Dict) else ActorCriticPolicy
+
+
+def _policy_options(config: Config) -> dict[str, Any]:
+    hidden = list(config.hidden)
+    return {"net_arch": {"pi": hidden, "vf": hidden}}

@@ -1,0 +1,121 @@
+"""PPO learns what can be learned, leaves everybody else's generators alone, and goes on as if never interrupted."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents import encoded, ppo
+from scenes.kit import errors
+
+TINY = ppo.Config.tiny()
+
+
+def worlds(guess, sight, n=8):
+    return encoded.EncodedVecEnv(guess(n, seed=11), sight)
+
+
+def tensors(agent):
+    groups, state = agent.state_dict()
+    flat = {f"{group}/{name}": np.asarray(value) for group, values in groups.items() for name, value in values.items()}
+    return flat, state
+
+
+def test_ppo_learns_a_trivial_world(guess):
+    config = ppo.Config(n_steps=16, batch_size=128, n_epochs=6, hidden=(32,), learning_rate=3e-3)
+    venv = worlds(guess, encoded.State(), 16)
+    agent = ppo.make(config, venv, seed=3)
+    lengths = []
+    for _ in range(25):
+        venv.finished.clear()
+        agent.learn()
+        lengths.append(np.mean([length for _, length, _ in venv.finished]))
+    assert lengths[0] > 2.5, "chance needs several guesses"
+    assert lengths[-1] < 1.3, lengths
+    assert agent.env_steps == 25 * 16 * 16
+
+
+@pytest.mark.parametrize("kind", ["codes", "pixels"])
+def test_an_interrupted_agent_ends_in_the_same_weights_optimiser_and_generators(guess, trace, kind):
+    sight = (lambda: encoded.Codes(trace, "trace")) if kind == "codes" else (lambda: encoded.Pixels(1))
+    whole = ppo.make(TINY, worlds(guess, sight(), 4), seed=5)
+    for _ in range(4):
+        whole.learn()
+    first = ppo.make(TINY, worlds(guess, sight(), 4), seed=5)
+    for _ in range(2):
+        first.learn()
+    groups, state = first.state_dict()
+    # As a checkpoint gives them back: copies, as arrays, without the groups that were empty.
+    groups = {
+        g: {k: torch.as_tensor(v).numpy().copy() for k, v in values.items()} for g, values in groups.items() if values
+    }
+    first.learn()
+    second = ppo.make(TINY, worlds(guess, sight(), 4), seed=6)
+    second.load_state_dict(groups, state)
+    for _ in range(2):
+        second.learn()
+    (a, a_state), (b, b_state) = tensors(whole), tensors(second)
+    assert a_state == b_state and a.keys() == b.keys() and len(a) > 20
+    for name, value in a.items():
+        np.testing.assert_array_equal(b[name], value, err_msg=name)
+
+
+def test_learning_neither_reads_nor_moves_the_global_generators(guess):
+    def weights():
+        agent = ppo.make(TINY, worlds(guess, encoded.State()), seed=5)
+        agent.learn()
+        return torch.cat([p.detach().ravel() for p in agent.policy.parameters()])
+
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    one = weights()
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)
+        assert torch.equal(weights(), one)
+
+
+def test_a_frozen_encoder_is_the_same_after_learning(guess, trace):
+    venv = worlds(guess, encoded.Codes(trace, "trace"))
+    before = encoded.digest(trace)
+    agent = ppo.make(TINY, venv, seed=0)
+    started = torch.cat([p.detach().ravel().clone() for p in agent.policy.parameters()])
+    agent.learn()
+    assert encoded.digest(trace) == before
+    assert not torch.equal(torch.cat([p.detach().ravel() for p in agent.policy.parameters()]), started)
+    held = {id(p) for p in agent.policy.parameters()}
+    assert not held & {id(p) for p in trace.parameters()}, "the policy must not hold the encoder"
+
+
+def test_cut_off_episodes_are_valued_and_finished_ones_are_not(guess):
+    """Stable-Baselines3 adds gamma times the value of `terminal_observation` exactly where the time limit cut."""
+    venv = worlds(guess, encoded.State(), 4)
+    agent = ppo.make(TINY, venv, seed=1)
+    kept = []
+    step = venv.step_wait
+    venv.step_wait = lambda: kept.append(step()) or (kept[-1][0], kept[-1][1].copy(), *kept[-1][2:])
+    agent.model.train = lambda: None
+    agent.model.logger.name_to_value.update({f"train/{name}": 0.0 for name in _LOGGED})
+    agent.learn()
+    buffer = agent.model.rollout_buffer
+    cuts = 0
+    for t, (_, rewards, dones, infos) in enumerate(kept):
+        for i in range(4):
+            if dones[i] and infos[i]["TimeLimit.truncated"]:
+                cuts += 1
+                last = torch.as_tensor(infos[i]["terminal_observation"])[None]
+                value = agent.policy.predict_values(last).item()
+                assert buffer.rewards[t, i] == pytest.approx(rewards[i] + TINY.gamma * value, abs=1e-6)
+            else:
+                assert buffer.rewards[t, i] == rewards[i]
+    assert cuts > 0
+
+
+_LOGGED = ("loss", "value_loss", "entropy_loss", "approx_kl", "clip_fraction", "explained_variance")
+
+
+def test_weights_that_stop_being_finite_are_named(guess):
+    agent = ppo.make(TINY, worlds(guess, encoded.State()), seed=0)
+    agent.model.train = lambda: agent.policy.value_net.bias.data.fill_(np.nan)
+    agent.model.logger.name_to_value.update({f"train/{name}": 0.0 for name in _LOGGED})
+    with pytest.raises(errors.CaveError, match=r"value_net\.bias is not finite after 64 env steps"):
+        agent.learn()
