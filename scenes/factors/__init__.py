@@ -1,0 +1,13 @@
+"""What varies between scenes, and which of it is held out: distributions over named factors, and splits made of them.
+
+    box(shape=Finite(range(7)), hue=Interval(0, 1)) - box(hue=Interval(0.2, 0.35))
+
+A distribution samples, says what it contains, and is combined by product, union, difference and intersection,
+exactly. A `Split` gives one for the scene and one for its objects (`Repeat`); `check_splits` proves that no test split
+overlaps training, or names a factor and a witness.
+"""
+
+from scenes.factors.distributions import Distribution, Finite, Interval, box, mixture
+from scenes.factors.splits import Repeat, Split, check_splits, overlap
+
+__all__ = ["Distribution", "Finite", "Interval", "Repeat", "Split", "box", "check_splits", "mixture", "overlap"]

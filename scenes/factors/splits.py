@@ -1,0 +1,248 @@
+"""Splits: named conditions under which scenes are drawn, and the proof that a test condition was never trained on."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from scenes.factors.distributions import Distribution, Finite
+from scenes.kit import errors, seeds
+
+_CANDIDATES, _MORE_CANDIDATES = 6, 40
+"""Tried for each object in a scene's first attempt, which nearly always does, and in the later ones."""
+_ATTEMPTS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat:
+    """A number of objects, each with factors of its own.
+
+    Why `some`: "at least one object is of a held-out kind" is not a product of boxes, yet its overlaps are still
+    computed exactly (`overlap`).
+    """
+
+    count: Finite
+    """How many objects; all counts are equally likely."""
+    each: Distribution
+    """What every object lies in."""
+    some: Distribution | None = None
+    """What at least one object lies in, a part of `each`; None: no such demand."""
+    width: int = 0
+    """Length to which the objects' factors are padded with zeros; at least the largest count."""
+    fits: Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], np.ndarray] | None = None
+    """Whether two objects may share a scene (factors in, bool array out, broadcasting; symmetric). Proofs leave it
+    aside, so they speak of a larger set: a reported overlap may be one that does not fit, disjointness always holds."""
+
+    def __post_init__(self):
+        if self.some is not None and 0 in self.count.values:
+            raise errors.CaveError(
+                "a group of no objects has none of the demanded kind: start the count at 1", errors.USAGE
+            )
+
+    def sample(self, key: int, index: np.ndarray, n: np.ndarray, special: np.ndarray) -> dict[str, np.ndarray]:
+        """Factors of the objects, shape (b, width), of scenes with `n` objects each, object `special` lying in `some`.
+
+        Objects are placed one after another, each at the first of its candidates that fits those before; a scene in
+        which one found no place starts again. Row i depends on `key` and `index[i]` alone.
+        """
+        width = max(self.width, *self.count.values)
+        drawn = {}
+        pending = np.arange(len(index))
+        for attempt in range(_ATTEMPTS):
+            placed, fitting = self._attempt(key, index[pending], n[pending], special[pending], attempt)
+            rows = pending[fitting]
+            for name, values in placed.items():
+                drawn.setdefault(name, np.zeros((len(index), width), values.dtype))
+                drawn[name][rows, : values.shape[1]] = values[fitting]
+            pending = pending[~fitting]
+            if not len(pending):
+                break
+        else:
+            raise errors.CaveError(
+                f"found no way to place {n[pending].max()} objects in one scene in {_ATTEMPTS} attempts: "
+                "ask for fewer objects or smaller gaps between them"
+            )
+        real = np.arange(width) < n[:, None]
+        return {name: np.where(real, values, values.dtype.type(0)) for name, values in drawn.items()}
+
+    def _attempt(self, key, index, n, special, attempt):
+        b, k, d = len(index), int(n.max(initial=0)), len(self.each.names) + 1
+        c = 1 if self.fits is None else _MORE_CANDIDATES if attempt else _CANDIDATES
+        u = seeds.uniform(key, index, k * c * d, stream=1 + attempt).reshape(b, k, c, d)
+        draws = {name: v.reshape(b, k, c) for name, v in self.each.sample_uniforms(u.reshape(-1, d)).items()}
+        rows = np.arange(b)
+        if self.some is not None:
+            rows_of_some = rows[n > 0]
+            at = special[n > 0]
+            chosen = self.some.sample_uniforms(u[rows_of_some, at].reshape(-1, d))
+            for name, values in chosen.items():
+                draws[name][rows_of_some, at] = values.reshape(-1, c)
+        placed = {name: values[:, :, 0].copy() for name, values in draws.items()}
+        fitting = np.ones(b, bool)
+        if self.fits is not None:
+            for j in range(1, k):
+                candidates = {name: values[:, j, :, None] for name, values in draws.items()}
+                earlier = {name: values[:, None, :j] for name, values in placed.items()}
+                good = self.fits(candidates, earlier).all(-1)
+                first = good.argmax(1)
+                fitting &= good[rows, first] | (n <= j)
+                for name, values in draws.items():
+                    placed[name][:, j] = values[rows, j, first]
+        return placed, fitting
+
+    def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which scenes have such objects, shape (b,); `factors` holds `n_objects` (b,) and padded arrays (b, k)."""
+        n = np.asarray(factors["n_objects"])
+        objects = {name: np.asarray(factors[name]) for name in self.each.names}
+        width = next(iter(objects.values())).shape[1]
+        real = np.arange(width) < n[:, None]
+        inside = self.count.contains(n) & (n <= width)
+        inside &= (self.each.contains(objects) | ~real).all(1)
+        if self.some is not None:
+            inside &= (self.some.contains(objects) & real).any(1)
+        if self.fits is not None:
+            for j in range(1, width):
+                one = {name: values[:, j, None] for name, values in objects.items()}
+                earlier = {name: values[:, :j] for name, values in objects.items()}
+                inside &= (self.fits(one, earlier) | ~real[:, j, None]).all(1)
+        return inside
+
+    def is_empty(self) -> bool:
+        """Whether there is no such group of objects (leaving `fits` aside)."""
+        return _common(self, self) is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A named condition: factors of the scene, and of its objects."""
+
+    name: str
+    scene: Distribution
+    objects: Repeat
+    in_distribution_of: str | None = None
+    """The split whose fresh samples these are; None: a condition of its own, which must not overlap training."""
+    novel: tuple[str, ...] = ()
+    """Factors that set it apart from training, named in errors and reports."""
+
+    def sample(self, seed: int, index) -> dict[str, np.ndarray]:
+        """Factors of scenes `index` (integers, shape (b,)): arrays of shape (b,), those of objects (b, width), padded.
+
+        Scene `i` is a pure function of (split, seed, i): the same in any order, batch and process.
+
+        Raises:
+            errors.CaveError: the split is empty, or its objects cannot be made to fit.
+        """
+        index = np.asarray(index, np.int64)
+        key = seeds.derive(seed, "scenes", self.name)
+        d = len(self.scene.names)
+        u = seeds.uniform(key, index, d + 3)
+        counts = np.asarray(self.objects.count.values)
+        n = counts[(u[:, d + 1] * len(counts)).astype(np.int64)]
+        special = (u[:, d + 2] * n).astype(np.int64)
+        factors = self.scene.sample_uniforms(u[:, : d + 1])
+        try:
+            return factors | {"n_objects": n} | self.objects.sample(key, index, n, special)
+        except errors.CaveError as error:
+            raise errors.CaveError(f"split {self.name!r}: {error}", error.code) from None
+
+    def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which scenes are possible under this split, as a bool array of shape (b,)."""
+        return self.scene.contains(factors) & self.objects.contains(factors)
+
+    def is_empty(self) -> bool:
+        """Whether it has no scene at all (leaving `fits` aside)."""
+        return self.scene.is_empty() or self.objects.is_empty()
+
+
+def overlap(a: Split, b: Split) -> dict | None:
+    """A scene's factors possible under both splits, or None if there is none; computed from the distributions.
+
+    The witness has plain numbers for the scene and `n_objects`, and lists, one entry an object, for the objects.
+    """
+    scene = (a.scene & b.scene).witness()
+    objects = _common(a.objects, b.objects)
+    if scene is None or objects is None:
+        return None
+    columns = {name: [one[name] for one in objects] for name in a.objects.each.names}
+    return scene | {"n_objects": len(objects)} | columns
+
+
+def _common(a: Repeat, b: Repeat) -> list[dict] | None:
+    """A group of objects that both allow, or None.
+
+    Both allow a group if it has a count of both, every object lies in both `each`, and one at least in each `some`.
+    So: none if the counts are disjoint; an empty group if both allow one; else one object for each demand, a single
+    one if it can serve both, filled up with any that both allow.
+    """
+    each = a.each & b.each
+    demands = [each & some for some in (a.some, b.some) if some is not None]
+    if any(demand.is_empty() for demand in demands):
+        demands = None
+    else:
+        together = demands[0] & demands[-1] if demands else each
+        demands = [together] if demands and not together.is_empty() else demands
+    for n in a.count.intersect(b.count).values:
+        if n == 0 and a.some is None and b.some is None:
+            return []
+        if n and demands is not None and n >= len(demands) and not each.is_empty():
+            group = [demand.witness() for demand in demands]
+            return group + [each.witness()] * (n - len(group))
+    return None
+
+
+def _excess(a: Split, b: Split) -> dict | None:
+    """Something that `a` can draw and `b` cannot, or None if `a` lies within `b` (exact but for `fits`)."""
+    for left, right in ((a.scene, b.scene), (a.objects.each, b.objects.each)):
+        rest = (left - right).witness()
+        if rest is not None:
+            return rest
+    counts = a.objects.count.minus(b.objects.count)
+    if counts:
+        return {"n_objects": counts[0].middle()}
+    if b.objects.some is not None:
+        # The object that `a` surely has may serve; if it need not, a group without any that `b` demands is possible.
+        surely = a.objects.each if a.objects.some is None else a.objects.some
+        return (surely - b.objects.some).witness()
+    return None
+
+
+def check_splits(splits: Mapping[str, Split], train: str = "train") -> None:
+    """Prove, from the distributions themselves, that every split is what it says.
+
+    Raises:
+        errors.CaveError: a split is empty; or one lies outside training by its word and can draw a training scene; or
+            one says it is in distribution and can draw what that split cannot. Factor and witness are named.
+    """
+    for split in splits.values():
+        if split.is_empty():
+            what = ", ".join(split.novel) or "its factors"
+            raise errors.CaveError(f"split {split.name!r} is empty: no value of {what} is left", errors.USAGE)
+    for split in splits.values():
+        if split.name == train:
+            continue
+        if split.in_distribution_of is not None:
+            witness = _excess(split, splits[split.in_distribution_of])
+            if witness is not None:
+                told = split.in_distribution_of
+                raise errors.CaveError(
+                    f"split {split.name!r} says it is in distribution of {told!r}, which cannot draw "
+                    f"{_spell(witness, split.novel)}",
+                    errors.USAGE,
+                )
+        else:
+            witness = overlap(split, splits[train])
+            if witness is not None:
+                raise errors.CaveError(
+                    f"split {split.name!r} leaks: {train!r} can draw its {_spell(witness, split.novel)} too",
+                    errors.USAGE,
+                )
+
+
+def _spell(witness: dict, first: tuple[str, ...]) -> str:
+    """A witness in words, the factors that matter first."""
+    names = [name for name in first if name in witness] or list(witness)
+    return ", ".join(f"{name} = {_round(witness[name])}" for name in names)
+
+
+def _round(value):
+    return [_round(v) for v in value] if isinstance(value, list) else float(f"{value:.4g}")

@@ -1,0 +1,297 @@
+"""Square rooms with a few objects on the floor: the scenes of Generative Query Networks, made from numbers.
+
+A room has four textured walls, a textured floor, a sun, and objects of one colour each: box, sphere, capsule, cylinder,
+cone, ellipsoid or torus. Objects stand on the floor, `gap` apart, and their hues differ, so a colour names one of them.
+
+Source of the setting: Eslami et al., "Neural scene representation and rendering", Science 2018 (rooms, ring and free).
+
+Splits (all but `test` lie outside the training support, as `factors.check_splits` proves whenever they are made):
+
+    train           up to `n_objects` objects; no `new_hues`, no `new_shapes`, nobody in the east, some pairs held out
+    test            fresh seeds of the same
+    new-colours     every object of a held-out hue
+    new-shapes      every object of a held-out shape
+    more-objects    one to three more than training ever had
+    new-layout      every object in the east of the room, where training had none
+    recombination   at least one held-out pair of shape and hue, each of them common in training
+
+Solids of a scene, in order: 0 the floor, 1 to 4 the walls at +x, -x, +y, -y, then the objects.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+import types
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+import scenes
+from scenes import factors as fa
+from scenes.kit import errors, seeds
+
+SHAPES = ("box", "sphere", "capsule", "cylinder", "cone", "ellipsoid", "torus")
+"""The factor `shape` is an index into these."""
+WALL_TEXTURES = scenes.TEXTURES
+FLOOR_TEXTURES = ("checker", "stripes", "noise")
+WALL_HEIGHT = 2.2
+FIRST_OBJECT = 5
+FOV = math.pi / 3
+"""Field of view of every camera in a room, edge to edge, in radians."""
+SIZES = (0.24, 0.4)
+"""Range of the factor `size`, in metres; `_EXTENTS` says what it means for each shape."""
+
+# Rows as SHAPES: the solid's `size`, its half height and the radius of its footprint, all as multiples of the factor
+# `size`, so that the shapes look about equally large. The torus stands upright, so that its hole is seen.
+_EXTENTS = np.array(
+    [
+        (0.72, 0.72, 0.72, 0.72, 0.72 * math.sqrt(2)),
+        (0.90, 0.00, 0.00, 0.90, 0.90),
+        (0.55, 0.60, 0.00, 1.15, 0.55),
+        (0.75, 0.80, 0.00, 0.80, 0.75),
+        (0.95, 1.05, 0.00, 1.05, 0.95),
+        (1.05, 0.65, 0.50, 0.50, 1.05),
+        (0.72, 0.28, 0.00, 1.00, 1.00),
+    ]
+)
+_KINDS = np.array([scenes.KINDS.index(shape) for shape in SHAPES], np.int32)
+_UPRIGHT = np.array([shape == "torus" for shape in SHAPES]) * math.pi / 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of the rooms."""
+
+    n_objects: int = 3
+    """Most objects in a training room; the fewest is one."""
+    side: float = 7.0
+    """Length of the room's walls, in metres; object places and camera rings scale with it."""
+    gap: float = 0.1
+    """Least distance between the footprints of two objects, in metres."""
+    hue_gap: float = 0.08
+    """Least difference between the hues of two objects of a room, on a circle of length 1."""
+    new_shapes: tuple[str, ...] = ("ellipsoid", "torus")
+    """Shapes kept for the split `new-shapes`."""
+    new_hues: tuple[tuple[float, float], ...] = ((0.2, 0.35), (0.7, 0.85))
+    """Intervals of hue, within [0, 1), kept for the split `new-colours`."""
+
+
+def _check(config: Config) -> None:
+    for shape in config.new_shapes:
+        if shape not in SHAPES:
+            raise errors.unknown("shape", shape, SHAPES)
+    limits = {"n_objects": (1, 12), "side": (4.0, 100.0), "gap": (0.0, 2.0), "hue_gap": (0.0, 0.5)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(config, name) <= high:
+            given = getattr(config, name)
+            raise errors.CaveError(f"rooms: {name} is {given}, wanted {low} to {high}", errors.USAGE)
+    for low, high in config.new_hues:
+        if not 0 <= low < high <= 1:
+            raise errors.CaveError(f"rooms: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
+
+
+@functools.lru_cache(maxsize=64)
+def splits(config: Config) -> Mapping[str, fa.Split]:
+    """The splits by name, proved disjoint from training (or within it) from their distributions.
+
+    Raises:
+        errors.CaveError: the options leave a split empty, or make one leak; factor and witness are named.
+    """
+    _check(config)
+    old = [i for i, shape in enumerate(SHAPES) if shape not in config.new_shapes]
+    shapes = fa.box(shape=fa.Finite(old))
+    new_shapes = fa.box(shape=fa.Finite(range(len(SHAPES)))) - shapes
+    new_hues = functools.reduce(lambda a, b: a | b, (fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
+    hues = fa.box(hue=fa.Interval(0.0, 1.0)) - new_hues
+    looks = shapes * hues
+    # Each training shape is denied one band of hues, another one each: the pairs of `recombination`.
+    pairs = [fa.box(shape=fa.Finite((i,))) * band for i, band in zip(old, _bands(hues, len(old)))]
+    held_out = functools.reduce(lambda a, b: a | b, pairs, looks - looks)
+    seen = looks - held_out
+    unit = config.side / 7
+    arms = [(2.0, 0.9), (0.9, 2.0), (1.5, 1.5)]
+    places = [fa.box(x=fa.Interval(-x * unit, x * unit), y=fa.Interval(-y * unit, y * unit)) for x, y in arms]
+    place = functools.reduce(lambda a, b: a | b, places)
+    east = place & fa.box(x=fa.Interval(0.5 * unit, 2.0 * unit))
+    west = place - east
+    rest = fa.box(size=fa.Interval(*SIZES), yaw=fa.Interval(0.0, 2 * math.pi))
+    scene = fa.box(
+        wall_texture=fa.Finite(range(len(WALL_TEXTURES))),
+        floor_texture=fa.Finite(range(len(FLOOR_TEXTURES))),
+        wall_hue=fa.Interval(0.0, 1.0),
+        floor_hue=fa.Interval(0.0, 1.0),
+        light_azimuth=fa.Interval(0.0, 2 * math.pi),
+        light_elevation=fa.Interval(0.5, 1.2),
+    )
+    most = config.n_objects
+    few, many = fa.Finite(range(1, most + 1)), fa.Finite(range(most + 1, most + 4))
+
+    def split(name, novel=(), looks=seen, place=west, count=few, some=None, of=None):
+        some = some and some * place * rest
+        fits = functools.partial(_fit, config.gap, config.hue_gap)
+        return fa.Split(name, scene, fa.Repeat(count, looks * place * rest, some, most + 3, fits), of, novel)
+
+    made = [
+        split("train"),
+        split("test", of="train"),
+        split("new-colours", ("hue",), looks=shapes * new_hues),
+        split("new-shapes", ("shape",), looks=new_shapes * hues),
+        split("more-objects", ("n_objects",), count=many),
+        split("new-layout", ("x", "y"), place=east),
+        split("recombination", ("shape", "hue"), looks=looks, some=held_out),
+    ]
+    made = {one.name: one for one in made}
+    fa.check_splits(made)
+    return types.MappingProxyType(made)
+
+
+def _bands(hues: fa.Distribution, n: int) -> list[fa.Distribution]:
+    """A set of hues cut into `n` consecutive parts of equal length."""
+    ends = sorted((side.lo, side.hi) for (side,) in hues.boxes)
+    lengths = np.cumsum([0.0] + [hi - lo for lo, hi in ends])
+    cuts = (
+        np.interp(np.linspace(0, lengths[-1], n + 1)[1:-1], lengths, [ends[0][0]] + [hi for _, hi in ends]) if n else []
+    )
+    marks = [0.0, *(float(cut) for cut in cuts), 1.0]
+    return [hues & fa.box(hue=fa.Interval(lo, hi)) for lo, hi in itertools.pairwise(marks)]
+
+
+def _fit(gap: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:
+    """Whether two objects are apart, in the room and in hue."""
+    apart = footprint(a["shape"], a["size"]) + footprint(b["shape"], b["size"]) + gap
+    far = (a["x"] - b["x"]) ** 2 + (a["y"] - b["y"]) ** 2 >= apart**2
+    turn = np.abs(a["hue"] - b["hue"])
+    return far & (np.minimum(turn, 1 - turn) >= hue_gap)
+
+
+def footprint(shape, size) -> np.ndarray:
+    """Radius in metres of the upright cylinder around an object of that factor `shape` and `size` (arrays)."""
+    return _EXTENTS[shape, 4] * size
+
+
+def rgb(hue, saturation: float = 0.85, value: float = 0.95) -> Float32[np.ndarray, "*s 3"]:
+    """Colours in [0, 1] of hues in [0, 1); by default those of objects."""
+    turn = (np.asarray(hue)[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    return (value * (1 - saturation * np.clip(np.minimum(turn, 4 - turn), 0, 1))).astype(np.float32)
+
+
+def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
+    """Rooms from factors: those of the scene of shape (b,), of objects (b, k) padded, `n_objects` the real ones.
+
+    Factors, in metres and radians: wall_texture, floor_texture (indices into `WALL_TEXTURES`, `FLOOR_TEXTURES`),
+    wall_hue, floor_hue, light_azimuth, light_elevation (of the sun), n_objects; shape (index into `SHAPES`), hue, size,
+    x, y, yaw.
+    """
+    n = np.asarray(factors["n_objects"])
+    b = len(n)
+    real = np.arange(factors["shape"].shape[1]) < n[:, None]
+    offsets = np.concatenate([[0], np.cumsum(n + FIRST_OBJECT)]).astype(np.int32)
+    first = offsets[:-1, None]
+    scenery = (first + np.arange(FIRST_OBJECT)).ravel()
+    objects = (first + FIRST_OBJECT + np.arange(real.shape[1]))[real]
+    shape, hue, size, x, y, yaw = (factors[name][real] for name in ("shape", "hue", "size", "x", "y", "yaw"))
+
+    fixed = _scenery(config)
+    floor_texture = np.array([scenes.TEXTURES.index(name) for name in FLOOR_TEXTURES])[factors["floor_texture"]]
+    texture = np.repeat(np.stack([floor_texture, factors["wall_texture"]], 1), (1, 4), axis=1)
+    floor, wall = factors["floor_hue"], factors["wall_hue"]
+    colour = [np.stack([rgb(floor, 0.3, 0.88), rgb(floor, 0.45, 0.5)], 1)]
+    colour += [np.stack([rgb(wall, 0.35, 0.92), rgb(wall, 0.6, 0.6)], 1)] * 4
+
+    arrays = {name: np.empty((offsets[-1], *value.shape[1:]), value.dtype) for name, value in fixed.items()}
+    for name, value in fixed.items():
+        arrays[name][scenery] = np.broadcast_to(value, (b, *value.shape)).reshape(-1, *value.shape[1:])
+    arrays["texture"][scenery] = texture.ravel()
+    arrays["colour"][scenery] = np.stack(colour, 1).reshape(-1, 2, 3)
+    arrays["kind"][objects] = _KINDS[shape]
+    arrays["size"][objects] = _EXTENTS[shape, :3] * size[:, None]
+    arrays["position"][objects] = np.stack([x, y, _EXTENTS[shape, 3] * size], 1)
+    # A turn about z after a tilt about x, as quaternions.
+    ct, st, cy, sy = np.cos(_UPRIGHT[shape] / 2), np.sin(_UPRIGHT[shape] / 2), np.cos(yaw / 2), np.sin(yaw / 2)
+    arrays["rotation"][objects] = np.stack([cy * ct, cy * st, sy * st, sy * ct], 1)
+    arrays["texture"][objects] = 0
+    arrays["texture_scale"][objects] = 1
+    arrays["colour"][objects] = rgb(hue)[:, None]
+
+    azimuth, elevation = factors["light_azimuth"], factors["light_elevation"]
+    flat = np.cos(elevation)
+    sun = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], 1).astype(np.float32)
+    return scenes.Scenes(
+        offsets=offsets,
+        **arrays,
+        light_position=sun[:, None],
+        light_colour=np.full((b, 1, 3), 0.6, np.float32),
+        light_is_sun=np.ones((b, 1), bool),
+        ambient=np.full((b, 3), 0.42, np.float32),
+        sky=np.broadcast_to(np.array([0.62, 0.78, 0.92], np.float32), (b, 3)),
+        factors={name: np.asarray(value) for name, value in factors.items()},
+        first_object=FIRST_OBJECT,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _scenery(config: Config) -> dict[str, np.ndarray]:
+    """The floor and the walls of one room, all but their looks."""
+    half, high = config.side / 2, WALL_HEIGHT / 2
+    position = [(0, 0, 0), (half, 0, high), (-half, 0, high), (0, half, high), (0, -half, high)]
+    # A plane is seen from its +z side; a camera looking along a heading has its +z axis the other way, y up.
+    walls = scenes.look(np.array([0, math.pi, math.pi / 2, -math.pi / 2]), np.zeros(4))
+    return {
+        "kind": np.full(FIRST_OBJECT, scenes.KINDS.index("plane"), np.int32),
+        "size": np.array([(half, half, 0)] + [(half, high, 0)] * 4, np.float32),
+        "position": np.array(position, np.float32),
+        "rotation": np.concatenate([np.array([[1, 0, 0, 0]], np.float32), walls]),
+        "texture": np.zeros(FIRST_OBJECT, np.int32),
+        "texture_scale": np.array([1.0] + [0.8] * 4, np.float32),
+        "colour": np.zeros((FIRST_OBJECT, 2, 3), np.float32),
+    }
+
+
+def ring_poses(
+    config: Config, key: int, index: Int[np.ndarray, " b"], n_views: int
+) -> Float32[np.ndarray, "b {n_views} 5"]:
+    """Cameras on a ring around the room's middle, at uniform angles, looking at it: (x, y, z, yaw, pitch).
+
+    Row i depends on `key`, `index[i]` and the view's number alone. The ring (radius 3 m in a room of 7 m, 1.1 m up)
+    passes between objects and walls.
+    """
+    radius, height = 3 * config.side / 7, 1.1
+    angle = seeds.uniform(key, index, n_views) * 2 * math.pi
+    pitch = math.atan2(0.35 - height, radius)
+    rows = [radius * np.cos(angle), radius * np.sin(angle), height, angle + math.pi, pitch]
+    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+
+
+def free_poses(
+    config: Config,
+    factors: Mapping[str, np.ndarray],
+    key: int,
+    index: Int[np.ndarray, " b"],
+    n_views: int,
+    height: float = 0.6,
+    clearance: float = 0.3,
+) -> Float32[np.ndarray, "b {n_views} 5"]:
+    """Level cameras anywhere in the rooms of `factors`, `clearance` from walls and objects, with any yaw.
+
+    Raises:
+        errors.CaveError: a room has no such place (none was found in 1,000 draws).
+    """
+    pending = np.arange(len(index) * n_views)
+    poses = np.zeros((len(pending), 5), np.float32)
+    real = np.arange(factors["shape"].shape[1]) < np.asarray(factors["n_objects"])[:, None]
+    reach = np.where(real, footprint(factors["shape"], factors["size"]) + clearance, -1.0)
+    half = config.side / 2 - clearance
+    for attempt in range(1000):
+        room = pending // n_views
+        u = seeds.uniform(key, index, 3 * n_views, stream=attempt).reshape(-1, 3)[pending]
+        x, y = (u[:, 0] * 2 - 1) * half, (u[:, 1] * 2 - 1) * half
+        away = (x[:, None] - factors["x"][room]) ** 2 + (y[:, None] - factors["y"][room]) ** 2
+        clear = ((away >= reach[room] ** 2) | (reach[room] < 0)).all(1)
+        found = pending[clear]
+        poses[found] = np.stack([x, y, np.full(len(x), height), u[:, 2] * 2 * math.pi, np.zeros(len(x))], 1)[clear]
+        pending = pending[~clear]
+        if not len(pending):
+            return poses.reshape(-1, n_views, 5)
+    raise errors.CaveError(f"rooms: no place {clearance} m from walls and objects was found for a camera")
