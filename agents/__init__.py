@@ -127,17 +127,17 @@ def load_policy(run: str | os.PathLike, device: str = "cpu") -> Policy:
     folder = _policy_folder(Path(run))
     files = runs.read_checked(folder)
     card = _card(folder, files)
-    env_config = options.from_dict(envs.load(card["env"]).Config, card["env_config"])
+    env_config = options.from_dict(envs.module(card["env"]).Config, card["env_config"])
     spec = card["encoder"]
-    if card["encoder_run"]:
+    if card["encoder_folder"]:
         # Relative to the run, so that a folder of runs may move as a whole.
-        spec = os.path.normpath(folder.parent / card["encoder_run"])
-    seed = seeds.derive(card["seed"], "untrained")
-    sight = encoded.make(spec, env=card["env"], env_config=env_config, frames=card["frames"], seed=seed, device=device)
+        spec = os.path.normpath(folder.parent / card["encoder_folder"])
+    sight = encoded.make(spec, env=card["env"], env_config=env_config, frames=card["frames"], device=device)
+    sight.name = card["encoder"]
     if encoded.digest(sight.encoder) != card["encoder_hash"]:
         raise errors.CaveError(f"{folder}: the encoder {spec} has changed since this policy was trained on it")
     module = load_agent(card["agent"])
-    world = envs.make(card["env"], env_config, n=1, split=card["split"], seed=0, sensors=sight.sensors)
+    world = envs.make(card["env"], env_config, 1, card["split"], 0, sight.sensors, sight.image_size)
     config = options.from_dict(module.Config, card["config"])
     network = module.network(config, sight.space(world.observation_space), world.action_space)
     load_weights(network, runs.load_tensors(files["policy.safetensors"]), f"{folder}/policy.safetensors")
@@ -162,7 +162,7 @@ class Step:
     terminated: np.ndarray
     truncated: np.ndarray
     success: np.ndarray
-    """bool (n,): the episode ended now, by being paid for."""
+    """bool (n,): what was asked has been done."""
 
 
 def play(
@@ -205,7 +205,7 @@ def play(
     sight = policy.sight if policy else encoded.Blind()
     n = min(n_worlds, n_episodes)
     wanted = tuple(dict.fromkeys((*sight.sensors, *sensors)))
-    world = envs.make(name, config, n=n, split=split, seed=seed, sensors=wanted)
+    world = envs.make(name, config, n, split, seed, wanted, sight.image_size)
     sight.space(world.observation_space)
     rng = seeds.generator(seed, "actions")
 
@@ -214,16 +214,16 @@ def play(
     world.reset(None, seed + episode)
     memory = sight.initial(n)
     while (episode >= 0).any():
-        sensed = {key: np.array(value) for key, value in world.observe().items()}
+        sensed = world.observe()
         observation, memory = sight.see(sensed, memory)
         if policy is not None:
             actions = policy.act(observation, deterministic, rng)
         elif player == "scripted":
             actions = world.scripted()
         else:
-            actions = _uniform(world.action_space, n, rng)
-        rewards, terminated, truncated = (np.array(part) for part in world.step(actions))
-        success = encoded.success(world, rewards, terminated)
+            actions = world.random()
+        rewards, terminated, truncated = world.step(actions)
+        success = world.facts()["success"]
         yield Step(world, episode, sensed, memory, actions, rewards, terminated, truncated, success)
         done = terminated | truncated
         if done.any():
@@ -301,10 +301,3 @@ def _card(folder: Path, files: dict[str, bytes]) -> dict[str, Any]:
             f"{folder} is not a policy's folder: wanted card.json ({POLICY_SCHEMA}) and policy.safetensors"
         )
     return card
-
-
-def _uniform(space: Any, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform actions in a Discrete or a bounded Box space."""
-    if hasattr(space, "n"):
-        return rng.integers(space.n, size=n) + int(space.start)
-    return rng.uniform(space.low, space.high, (n, *space.shape)).astype(space.dtype)

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.encoded.sights import Blind, Codes, Pixels, State, digest, make, put, take
 from scenes.kit import errors
 
-__all__ = ["Blind", "Codes", "EncodedVecEnv", "Pixels", "State", "digest", "make", "put", "success", "take"]
+__all__ = ["Blind", "Codes", "EncodedVecEnv", "Pixels", "State", "digest", "make", "put", "take"]
 
 
 class EncodedVecEnv(VecEnv):
@@ -53,7 +53,7 @@ class EncodedVecEnv(VecEnv):
         self._returns[:] = 0
         self._lengths[:] = 0
         observation, self._memory = self.sight.see(self.world.observe(), self.sight.initial(self.num_envs))
-        factors = self.world.factors()
+        factors = _rows(self.world.factors(), np.arange(self.num_envs))
         self.reset_infos = [{"factors": _row(factors, i)} for i in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
@@ -76,23 +76,24 @@ class EncodedVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if dones.any():
             rows = np.flatnonzero(dones)
-            self._report(rows, rewards, terminated, observation, infos)
+            self._report(rows, terminated, observation, infos)
             observation = self._begin(dones, rows, observation)
         return observation, rewards, dones, infos
 
-    def _report(self, rows, rewards, terminated, observation, infos) -> None:
+    def _report(self, rows, terminated, observation, infos) -> None:
         """Fill in the infos of finished worlds and note their episodes."""
-        factors, last = self.world.factors(), _rows(observation, rows)
-        ended_well = success(self.world, rewards, terminated)
+        facts, last = self.world.facts(), _rows(observation, rows)
+        # Copies, since the worlds are about to begin anew in the same arrays.
+        factors = _rows(facts["factors"], rows)
         for k, i in enumerate(rows):
-            episode = (float(self._returns[i]), int(self._lengths[i]), bool(ended_well[i]))
+            episode = (float(self._returns[i]), int(self._lengths[i]), bool(facts["success"][i]))
             self.finished.append(episode)
             infos[i] = {
                 "terminal_observation": _row(last, k),
                 "TimeLimit.truncated": not terminated[i],
                 "episode": {"r": episode[0], "l": episode[1]},
                 "is_success": episode[2],
-                "factors": _row(factors, i),
+                "factors": _row(factors, k),
             }
         self._returns[rows] = 0
         self._lengths[rows] = 0
@@ -100,7 +101,7 @@ class EncodedVecEnv(VecEnv):
     def _begin(self, dones, rows, observation) -> Any:
         """Reset finished worlds and their memory; observations with those of the new episodes in their rows."""
         self.world.reset(dones)
-        sensors = _rows(self.world.observe(), rows)
+        sensors = _rows(self.world.observe(dones), rows)
         memory = take(self.sight.reset(self._memory, dones), rows)
         first, memory = self.sight.see(sensors, memory)
         self._memory = put(self._memory, rows, memory)
@@ -158,11 +159,6 @@ class EncodedVecEnv(VecEnv):
         """What each world's camera sees, uint8 (h, w, 3), if it has one."""
         image = self.world.observe().get("image")
         return [None] * self.num_envs if image is None else list(image)
-
-
-def success(world: Any, rewards: np.ndarray, terminated: np.ndarray) -> np.ndarray:
-    """Which worlds have just done what was asked, bool (n,): they ended, and were paid for it."""
-    return terminated & (rewards > 0)
 
 
 def _rows(tree: Any, rows: np.ndarray) -> Any:

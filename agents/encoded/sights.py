@@ -20,14 +20,20 @@ import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float32, Int
 
+import envs
 import learners
-from scenes.kit import errors
+from learners.nets import codes
+from learners.training import loop
+from scenes.kit import errors, options
 
 SMALLEST_IMAGE = 36
 """Pixels along an edge: below this Stable-Baselines3's convolutions (8/4, 4/2, 3/1) have nothing left to see."""
 
 DEFAULT_FRAMES = 5
 """Frames that `pixels` remembers: as many views as the GQN encoder does."""
+
+N_CALIBRATION = 16
+"""Batches from which an untrained encoder's normalisation is fixed: as many as `learners.train` takes."""
 
 
 def pose_numbers(pose: Float32[np.ndarray, "*axes 5"]) -> Float32[np.ndarray, "*axes 7"]:
@@ -57,6 +63,7 @@ class Blind:
 
     name = "blind"
     encoder = None
+    image_size = None
     sensors: tuple[str, ...] = ()
 
     def space(self, offered: spaces.Dict) -> spaces.Box:
@@ -81,6 +88,7 @@ class State:
 
     name = "state"
     encoder = None
+    image_size = None
 
     def __init__(self):
         self.sensors = ("state", "goal")
@@ -114,6 +122,7 @@ class Pixels:
 
     name = "pixels"
     encoder = None
+    image_size = None
 
     def __init__(self, frames: int = DEFAULT_FRAMES):
         if frames < 1:
@@ -163,12 +172,22 @@ class Codes:
     Args:
         encoder: A `learners.Encoder`; it is frozen here and moved to `device`.
         name: What runs and tables call it.
+        card: What is known of it.
         device: Where it computes.
+        folder: Where it was loaded from; None for one that was made.
     """
 
-    def __init__(self, encoder: Any, name: str, device: str = "cpu"):
+    def __init__(
+        self,
+        encoder: Any,
+        name: str,
+        card: dict[str, Any] | None = None,
+        device: str = "cpu",
+        folder: Path | None = None,
+    ):
         self.encoder = encoder.to(device).eval().requires_grad_(False)
-        self.name = name
+        self.name, self.card, self.folder = name, card or {}, folder
+        self.image_size = tuple(encoder.image_size)
         self.device = torch.device(device)
         self.sensors = tuple(dict.fromkeys((*encoder.sensors, "goal")))
 
@@ -215,6 +234,7 @@ def make(
     *,
     env: str,
     env_config: Any,
+    split: str = "train",
     frames: int = DEFAULT_FRAMES,
     seed: int = 0,
     device: str = "cpu",
@@ -226,6 +246,7 @@ def make(
         spec: `state`, `pixels`, `untrained:<learner>`, or the folder of a learner's run (or its name within `runs`).
         env: Name of the environment (what an untrained encoder would have been trained on).
         env_config: Its `Config`.
+        split: Its split.
         frames: Frames that `pixels` remembers.
         seed: Of an untrained encoder's weights.
         device: Where an encoder computes.
@@ -240,10 +261,12 @@ def make(
         return Pixels(frames)
     kind, colon, learner = spec.partition(":")
     if colon and kind == "untrained":
-        return Codes(learners.untrained(learner, env, env_config, seed), spec, device)
+        encoder, card = untrained(learner, env, env_config, split, seed)
+        return Codes(encoder, spec, card, device)
     folder = find_run(spec, runs)
-    encoder, _ = learners.load_encoder(folder)
-    return Codes(encoder, Path(folder).resolve().name, device)
+    encoder, card = learners.load_encoder(folder)
+    whole = folder.resolve()
+    return Codes(encoder, whole.parent.name if whole.name == "encoder" else whole.name, card, device, folder)
 
 
 def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:
@@ -257,6 +280,26 @@ def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:
             return folder
     there = sorted(str(card.parent.parent) for card in Path(runs).glob("*/encoder/card.json"))
     raise errors.unknown("encoder", spec, ["state", "pixels", "untrained:<learner>", *there])
+
+
+def untrained(learner: str, env: str, env_config: Any, split: str, seed: int) -> tuple[Any, dict[str, Any]]:
+    """A learner's encoder with fresh weights, and its card.
+
+    It has the size that `learners.train` would give it on this machine and its codes are normalised on the same data as a
+    trained one's, so that what remains of the difference is what training was worth.
+    """
+    module = learners.learner(learner)
+    config = module.Config.small()
+    size, views = (config.image_size, config.image_size), loop.views_of(config)
+    stream = envs.stream(env, env_config, module.Learner.batch, split, seed, config.batch_size, size, views)
+    spec = options.to_dict(stream.spec)
+    encoder = learners.untrained(learner, config, spec, seed)
+    batches = (loop.as_observations(loop.to_tensors(stream.draw(step), "cpu")) for step in range(N_CALIBRATION))
+    with torch.no_grad():
+        codes.calibrate(encoder, batches)
+    card = {"learner": learner, "config": options.to_dict(config), "spec": spec, "env": env, "split": split}
+    card |= {"env_config": options.to_dict(env_config), "seed": seed, "steps": 0, "frames": 0, "untrained": True}
+    return encoder, card | {"sensors": list(encoder.sensors), "shape": list(encoder.shape)}
 
 
 def _vector(d: int) -> spaces.Box:

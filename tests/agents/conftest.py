@@ -5,64 +5,48 @@ import pytest
 import torch
 from gymnasium import spaces
 
+import envs
+
 N_ACTIONS, SIZE = 4, 40
 
 
-class Guess:
-    """Name the number that you are shown: right ends the episode and pays 1; `max_steps` wrong guesses cut it off.
+class Guess(envs.World):
+    """Name the number that you are shown: right ends the episode and pays 1; the time limit cuts off wrong guesses.
 
-    Everything shown is a function of (seed, episode, step), so a slow copy can be played by hand. `max_steps` differs
-    between worlds, so that some end while others go on.
+    Everything shown is a function of (seed, episode, step), so a slow copy can be played by hand.
     """
 
     def __init__(self, n, seed=0, sensors=("image", "pose", "goal", "state")):
-        self.n, self.split, self.sensors, self.max_steps = n, "train", sensors, 5
-        self.seeds, self.episode, self.t = seed + np.arange(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
-        self.action_space = spaces.Discrete(N_ACTIONS)
         box = lambda *shape: spaces.Box(-np.inf, np.inf, shape, np.float32)
-        self.observation_space = spaces.Dict(
-            {
-                "image": spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8),
-                "pose": box(5),
-                "goal": box(N_ACTIONS),
-                "state": box(2),
-            }
-        )
+        shown = {"image": spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8), "pose": box(5), "state": box(2)}
+        shown["goal"] = box(N_ACTIONS)
+        super().__init__(None, n, "train", seed, sensors, (SIZE, SIZE), 5, spaces.Discrete(N_ACTIONS), shown)
+        self.right = np.zeros(n, bool)
 
     def number(self):
-        return (self.seeds * 7 + self.episode * 5 + self.t * 3) % N_ACTIONS
+        return (self.seeds * 7 + self.episode * 5 + self.steps * 3) % N_ACTIONS
 
-    def reset(self, mask=None, seeds=None, factors=None):
-        mask = np.ones(self.n, bool) if mask is None else mask
-        if seeds is not None:
-            self.seeds[mask], self.episode[mask] = np.asarray(seeds)[mask], -1
-        self.episode[mask] += 1
-        self.t[mask] = 0
+    def begin(self, rows, index, factors):
+        self.right[rows] = False
 
-    def step(self, actions):
-        right = np.asarray(actions) == self.number()
-        self.t += 1
-        return right.astype(np.float32), right, ~right & (self.t >= self.max_steps + self.seeds % 3)
+    def advance(self, actions):
+        self.right = actions == self.number()
+        return self.right.astype(np.float32), self.right.copy()
 
-    def observe(self, out=None):
-        number = self.number()
+    def read(self, rows):
+        number, t = self.number(), self.steps
         image = np.zeros((self.n, SIZE, SIZE, 3), np.uint8)
-        image[:] = (40 * number + self.t)[:, None, None, None]
-        pose = np.stack([number, self.t, self.episode, 0.3 * self.t, -0.1 * number], 1).astype(np.float32)
-        state = np.stack([self.t, self.episode], 1).astype(np.float32)
-        return {"image": image, "pose": pose, "goal": np.eye(N_ACTIONS, dtype=np.float32)[number], "state": state}
-
-    def factors(self):
-        return {"number": self.number()}
+        image[:] = (40 * number + t)[:, None, None, None]
+        pose = np.stack([number, t, self.episode, 0.3 * t, -0.1 * number], 1).astype(np.float32)
+        state = np.stack([t, self.episode], 1).astype(np.float32)
+        whole = {"image": image, "pose": pose, "goal": np.eye(N_ACTIONS, dtype=np.float32)[number], "state": state}
+        return {sensor: whole[sensor][rows] for sensor in self.sensors}
 
     def scripted(self):
         return self.number()
 
-    def state_dict(self):
-        return {"seeds": self.seeds.copy(), "episode": self.episode.copy(), "t": self.t.copy()}
-
-    def load_state_dict(self, state):
-        self.seeds, self.episode, self.t = (np.array(state[name]) for name in ("seeds", "episode", "t"))
+    def facts(self):
+        return {"factors": {"number": self.number()}, "success": self.right.copy()}
 
 
 class Trace(torch.nn.Module):
