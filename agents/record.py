@@ -2,32 +2,29 @@
 
     python -m agents.record runs/ppo-state-rooms-0 --n-episodes 100 --out recordings/rooms
 
-Each `episodes-NNNNN.safetensors` holds whole episodes behind one another, one row a step: `image` (what was seen before
-the action), `pose`, `goal`, `action`, `reward`, `done` (the task ended) and `cut` (the time limit struck), and `offsets`: episode `i` owns rows
-`offsets[i]:offsets[i + 1]`. `card.json` says who played, where, and from which seed.
+Each `episodes-NNNNN.safetensors` holds whole episodes behind one another, one row a step: what the sensors said before
+the action (`image`, `pose`, `goal`), `action`, `reward`, `terminated` (the task ended) and `truncated` (the time limit
+struck); episode `i` of the file owns rows `offsets[i]:offsets[i + 1]`. `card.json` says who played, where, from which
+seed.
 """
 
-import dataclasses
-from pathlib import Path
+from scenes.kit import errors, options
 
-from scenes.kit import options
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options of a recording."""
-
-    split: str = "train"
-    """Split of the environment to play in."""
-    n_episodes: int = 100
-    """How many."""
-    seed: int = 0
-    """Episode `j` is the first of the world with seed `seed + j`."""
-    n_worlds: int = 64
-    """Worlds that run side by side."""
-    deterministic: bool = False
-    """Take the likeliest actions instead of sampled ones."""
-    out: Path = Path("recordings")
-    """Folder to write; it must not exist yet."""
+PROG = "python -m agents.record"
 
 
+def main(argv: list[str]) -> None:
+    """Read the command line, play, write, and say where the episodes lie."""
+    if argv and argv[0] in ("-h", "--help"):
+        print(f"usage: {PROG} RUN [OPTIONS]\n\n{__doc__}")
+        raise SystemExit(0)
+    if not argv or argv[0].startswith("-"):
+        raise errors.CaveError(f"{PROG} wants the folder of an agent's run as its first word", errors.USAGE)
+    from agents.training import recording  # here, so that the help needs no torch
+
+    chosen, _, _ = options.parse(f"{PROG} RUN", argv[1:], recording.Options)
+    recording.record(argv[0], chosen)
+
+
+if __name__ == "__main__":
+    options.main(main)

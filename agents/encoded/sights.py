@@ -285,8 +285,8 @@ def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:
 def untrained(learner: str, env: str, env_config: Any, split: str, seed: int) -> tuple[Any, dict[str, Any]]:
     """A learner's encoder with fresh weights, and its card.
 
-    It has the size that `learners.train` would give it on this machine and its codes are normalised on the same data as a
-    trained one's, so that what remains of the difference is what training was worth.
+    It has the size that `learners.train` would give it on this machine and its codes are normalised on the same data as
+    a trained one's, so that what remains of the difference is what training was worth.
     """
     module = learners.learner(learner)
     config = module.Config.small()

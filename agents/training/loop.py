@@ -1,8 +1,8 @@
 """One readable loop: play, learn, log, save.
 
-Everything is at rest between two rollouts, so that is where checkpoints are taken and signals are answered. A checkpoint
-holds weights, optimiser, generators, worlds and the encoder's memory; a run that was killed ends in the same bits as the
-unbroken one, on the same CPU with the same number of threads.
+Everything is at rest between two rollouts, so that is where checkpoints are taken and signals are answered. A
+checkpoint holds weights, optimiser, generators, worlds and the encoder's memory; a run that was killed ends in the same
+bits as the unbroken one, on the same CPU with the same number of threads.
 """
 
 import dataclasses
