@@ -3,9 +3,11 @@
 This file is the contract of the package. A module beside it is one *protocol* (`transfer`, `efficiency`, `probe`);
 folders are support: `stats` (intervals), `studies` (the runs behind a figure), `page` (the report), `film` (the video).
 
-A protocol is a module with three names:
+A protocol is a module with these names:
 
-    Config                                    frozen dataclass of options
+    Config                                    frozen dataclass of options, extending `studies.study.Study`;
+    `Config.tiny()` subjects(config, agent_config, env_config) -> list[Subject]
+                                              whom to measure, in order; what is missing is trained first
     measure(config, subject, known)           yields a `Measurement` for each number of one subject
     sections(rows) -> list[page.Section]      what its part of the report shows
 
@@ -24,14 +26,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scenes.kit import errors
+from scenes.kit import errors, runs
 
 FILE = "measurements.jsonl"
 """Name of the file of rows in a study's folder."""
 
 SCHEMA = "cave.measurement/1"
 
-IN_DISTRIBUTION, NEW_TO_POLICY, NEW_TO_BOTH = "in distribution", "new to policy", "new to encoder too"
+IN_DISTRIBUTION, PARTLY_SEEN = "in distribution", "partly seen by policy"
+NEW_TO_POLICY, NEW_TO_BOTH = "new to policy", "new to encoder too"
 """Who has seen a test split. Where the encoder learned together with the policy, or learned nothing, only the policy
 counts."""
 
@@ -58,7 +61,7 @@ class Measurement:
     """What the policy (for probes: the readout) was trained on."""
     test_split: str
     seen: str = ""
-    """Who has seen the test split: one of `IN_DISTRIBUTION`, `NEW_TO_POLICY`, `NEW_TO_BOTH`; empty for the players."""
+    """Who has seen the test split: one of the four words above; empty for the players."""
     sensors: tuple[str, ...] = ()
     """What the encoder read."""
     seed: int = 0
@@ -70,6 +73,8 @@ class Measurement:
     """Images the encoder had learned from before the policy began."""
     n_samples: int = 0
     """Episodes or scenes behind the value."""
+    options_hash: str = ""
+    """Of the protocol's own options: rows that differ in it were not measured alike."""
     scenes_hash: str = ""
     """Of the configuration of the environment and its scenes."""
     split_hash: str = ""
@@ -141,6 +146,16 @@ class Protocol(typing.Protocol):
 
     Config: type
 
+    def subjects(self, config: Any, agent_config: Any, env_config: Any) -> list[Subject]:
+        """Whom to measure, players first; encoders and policies that are missing are trained here.
+
+        Args:
+            config: The protocol's options.
+            agent_config: Those of the agent that learns to act.
+            env_config: Those of the environment.
+        """
+        ...
+
     def measure(self, config: Any, subject: Subject, known: Iterable[Measurement]) -> Iterator[Measurement]:
         """Every number of one subject.
 
@@ -179,3 +194,12 @@ def read(path: Path) -> list[Measurement]:
             raise errors.CaveError(f"{path}, line {number}: {error}") from None
         rows[row.key] = row
     return list(rows.values())
+
+
+def write(path: Path, rows: Iterable[Measurement]) -> None:
+    """Put rows in a file, all or nothing: whoever is killed while writing leaves the old file.
+
+    Raises:
+        CaveError: the disk is full or refuses.
+    """
+    runs.write_file(path, "".join(row.to_json() + "\n" for row in rows).encode())

@@ -34,6 +34,13 @@ def test_frames_that_are_none_are_refused(tmp_path, frames):
     assert os.listdir(tmp_path) == []
 
 
+RUBBISH = """for last; do :; done
+case "$last" in
+    *.mp4) cat >/dev/null; echo stump >"$last" ;;
+    *) exec "$real" "$@" ;;
+esac"""
+
+
 @pytest.fixture
 def ffmpeg_that(tmp_path_factory, monkeypatch):
     """Puts a shell script in ffmpeg's place."""
@@ -52,7 +59,7 @@ def ffmpeg_that(tmp_path_factory, monkeypatch):
     [
         "head -c 20000 >/dev/null; echo 'No space left on device' >&2; exit 1",
         "kill -9 $$",
-        'for last; do :; done; cat >/dev/null; echo stump >"$last"',
+        RUBBISH,
     ],
     ids=["full disk", "killed", "rubbish"],
 )

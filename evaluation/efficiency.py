@@ -1,0 +1,177 @@
+"""Data efficiency: what an agent had earned after how many steps, and what its encoder had cost before the first.
+
+Read off what training logged: the mean return of the episodes that ended, at each of `points` marks of the way.
+Beside it the steps at which the return, smoothed over `window` marks, first reached a threshold, given as a
+normalised score (0 is the random player, 1 the scripted one, on the training split). The images that an encoder was
+pretrained on are charged in a column of their own and in the sum: an encoder that needs ten million images to save a
+hundred thousand steps is a bargain only where images are free. (They are, when it is shared by many tasks; the table
+leaves the judgement to the reader.)
+
+    python -m evaluation.run efficiency --env rooms --encoders gqn beta_vae untrained:gqn pixels state --seeds 5
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import agents
+from evaluation import Measurement, Subject, page
+from evaluation.page import cells, drawings, elements
+from evaluation.stats import comparisons, intervals
+from evaluation.studies import facts, study
+from scenes.kit import errors, runs, seeds
+
+NAME = "efficiency"
+_REACHED = "reached"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(study.Study):
+    """Options of the study and of the protocol."""
+
+    threshold: float = 0.5
+    """Normalised score whose reaching is timed."""
+    points: int = 40
+    """Marks along the training at which the return is noted."""
+    window: int = 3
+    """Marks over which the return is averaged before it is held against the threshold."""
+    episodes: int = 256
+    """Episodes of each player that set the scale."""
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        """For tests."""
+        return cls(seeds=1, size="tiny", learner_steps=2, env_steps=64, n_worlds=4, points=4, window=1, episodes=4)
+
+
+def subjects(config: Config, agent_config: Any, env_config: Any) -> list[Subject]:
+    """Both players, and a policy of every seed on every encoder."""
+    return study.players(config, env_config) + study.policies(config, agent_config, env_config)
+
+
+def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> Iterator[Measurement]:
+    """Curve, area, and steps to the threshold of one policy; of a player its mean return, which sets the scale."""
+    common = facts.of(subject) | {"options_hash": study.options_hash(config)}
+    if subject.policy is None:
+        yield _player(config, subject, common)
+        return
+    split, frames = common["policy_split"], common["pretraining_frames"]
+    total = common.pop("env_steps")
+    common |= {"test_split": split, "n_samples": config.episodes}
+    steps, returns = curve(subject.policy, config.points)
+    row = lambda metric, value, env_steps: Measurement(
+        protocol=NAME, metric=metric, value=float(value), env_steps=int(env_steps), **common
+    )
+    for at, value in zip(steps, returns):
+        yield row("return", value, at)
+    yield row("mean return", np.mean(returns), total)
+    same = {name: common[name] for name in ("env", "scenes_hash", "options_hash", "test_split")}
+    scale = {r.learner: r.value for r in cells.pick(known, protocol=NAME, metric="return", agent="", **same)}
+    if comparisons.normalised(0.0, scale.get("random", 0.0), scale.get("scripted", 0.0)) is None:
+        return
+    wanted = scale["random"] + config.threshold * (scale["scripted"] - scale["random"])
+    found = first_reached(steps, returns, wanted, config.window)
+    yield row(_REACHED, found is not None, total)
+    if found is not None:
+        yield row("steps to threshold", found, total)
+        yield row("steps and frames to threshold", found + frames, total)
+
+
+def _player(config: Config, subject: Subject, common: dict) -> Measurement:
+    seed = seeds.derive(0, "evaluation", NAME) >> 1
+    played = agents.rollout(
+        subject.learner, "train", config.episodes, seed, env=(subject.env, subject.env_config), n_worlds=128
+    )
+    common |= {"test_split": "train", "n_samples": config.episodes}
+    return Measurement(protocol=NAME, metric="return", value=float(played["return"].mean()), **common)
+
+
+def curve(run: Path, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Marks and the mean return of the episodes that ended since the mark before, from what a run logged.
+
+    Args:
+        run: Its metrics are rows with `env_steps`, `episodes` and `return` (null where none ended).
+        points: Marks, spread evenly over the steps; those without an ended episode are left out.
+
+    Raises:
+        CaveError: other rows than an agent's training logs, or no episode ever ended.
+    """
+    logged = runs.read_metrics(run)
+    try:
+        rows = [(r["env_steps"], r["episodes"], r["return"]) for r in logged if r["return"] is not None]
+    except KeyError as error:
+        raise errors.CaveError(f"{run}/metrics.jsonl is not what an agent's training logs: no {error}") from None
+    if not rows:
+        raise errors.CaveError(f"{run}: no episode ended while the agent learned; give it more --env-steps")
+    at, episodes, returns = np.array(rows, np.float64).T
+    last = max(r["env_steps"] for r in logged)
+    bins = np.ceil(at / last * points).astype(int)
+    weight, total = np.bincount(bins, episodes), np.bincount(bins, episodes * returns)
+    kept = np.flatnonzero(weight)
+    return np.round(kept * last / points), total[kept] / weight[kept]
+
+
+def first_reached(steps: np.ndarray, returns: np.ndarray, threshold: float, window: int) -> float | None:
+    """The first mark at which the mean of the last `window` returns is the threshold or more; None if never."""
+    smooth = np.convolve(returns, np.ones(window) / window, "valid")
+    there = np.flatnonzero(smooth >= threshold)
+    return float(steps[there[0] + window - 1]) if len(there) else None
+
+
+def sections(rows: list[Measurement]) -> list[page.Section]:
+    """Learning curves, and what it took to reach the threshold."""
+    rows = cells.pick(rows, protocol=NAME)
+    found = cells.groups((r for r in rows if r.agent), "env", "scenes_hash", "options_hash", "agent", "policy_split")
+    return [
+        page.Section(f"Data efficiency: {agent} on {env}, {split}", _body(part))
+        for (env, _, _, agent, split), part in found.items()
+    ]
+
+
+def _body(rows: list[Measurement]) -> str:
+    names = cells.methods(rows)
+    lines = []
+    for name in names:
+        own = cells.pick(rows, metric="return", learner=name)
+        # A mark is drawn where every run has one, so that a band never changes whom it is about.
+        n_runs = len(cells.groups(own, "encoder_seed", "seed", "policy_hash"))
+        marks = sorted(at for at, part in cells.groups(own, "env_steps").items() if len(part) == n_runs)
+        values = [cells.scores(own, list(at), "env_steps") for at in marks]
+        lines.append(drawings.Curve(name, [at for (at,) in marks], [intervals.bootstrap([v]) for v in values]))
+    parts = [
+        elements.paragraph("Return of training episodes, interquartile mean and 95 % interval over seeds.", faint=True)
+    ]
+    parts.append(drawings.curves(lines, "environment steps", "return"))
+    body = []
+    for name in names:
+        own = cells.pick(rows, learner=name)
+        frames = max(row.pretraining_frames for row in own)
+        line = [elements.words(name), elements.cell(_interval(own, "mean return")), elements.words(f"{frames:,}")]
+        reached = cells.pick(own, metric=_REACHED)
+        line.append(elements.words(f"{sum(r.value for r in reached):.0f} of {len(reached)}"))
+        for metric in ("steps to threshold", "steps and frames to threshold"):
+            line.append(elements.words(_median(cells.pick(own, metric=metric), len(reached))))
+        body.append(line)
+    heads = ["encoder", ("mean return", "over all of training"), ("pretraining frames", "images, charged once")]
+    heads += [("runs that reached", "the threshold"), ("environment steps to it", "median over all runs")]
+    heads += [("with pretraining frames", "median over all runs")]
+    return "".join([*parts, elements.table(heads, body)])
+
+
+def _interval(rows: list[Measurement], metric: str) -> intervals.Interval | None:
+    rows = cells.pick(rows, metric=metric)
+    values = [row.value for row in rows]
+    return intervals.bootstrap([np.array(values)]) if values else None
+
+
+def _median(rows: list[Measurement], n_runs: int) -> str:
+    """Median over all runs, those that never reached it counting as longer than any: no run is quietly dropped."""
+    values = sorted(row.value for row in rows) + [math.inf] * (n_runs - len(rows))
+    if not values:
+        return "\u2013"
+    low, high = values[(n_runs - 1) // 2], values[n_runs // 2]
+    return "not reached" if math.isinf(high) else elements.number((low + high) / 2)

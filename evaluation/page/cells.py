@@ -1,0 +1,63 @@
+"""From rows to the numbers of a table: who was compared, on what, and the interval of each cell."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from evaluation import Measurement
+from evaluation.stats import intervals
+from evaluation.stats.intervals import Interval
+
+PLAYERS = ("random", "scripted")
+"""Players that learn nothing; they set the scale and are no method among others."""
+
+
+def pick(rows: Iterable[Measurement], **wanted: object) -> list[Measurement]:
+    """The rows whose fields have the given values."""
+    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+def groups(rows: Iterable[Measurement], *fields: str) -> dict[tuple, list[Measurement]]:
+    """Rows by the values of some fields, in order of first appearance."""
+    found: dict[tuple, list[Measurement]] = {}
+    for row in rows:
+        found.setdefault(tuple(getattr(row, name) for name in fields), []).append(row)
+    return found
+
+
+def distinct(rows: Iterable[Measurement], field: str) -> list:
+    """The values of a field, in order of first appearance."""
+    return list(dict.fromkeys(getattr(row, field) for row in rows))
+
+
+def methods(rows: Iterable[Measurement]) -> list[str]:
+    """What is compared: the learners among the rows, without the players."""
+    return [name for name in distinct(rows, "learner") if name not in PLAYERS]
+
+
+def scores(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> np.ndarray:
+    """A table of runs by cells, shape runs columns, of those runs that have every cell.
+
+    Args:
+        rows: Of one metric and one learner. A run is a policy (or a readout): its seeds and hashes.
+        columns: The values of `field` wanted, in order.
+        field: What tells the cells apart.
+    """
+    runs = groups(rows, "encoder_seed", "seed", "encoder_hash", "policy_hash")
+    tables = [{getattr(row, field): row.value for row in run} for run in runs.values()]
+    complete = [[table[c] for c in columns] for table in tables if all(c in table for c in columns)]
+    return np.array(complete, np.float64).reshape(len(complete), len(columns))
+
+
+def interval(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> Interval | None:
+    """Interquartile mean over runs and cells with its interval; None where no run has every cell."""
+    table = scores(rows, columns, field)
+    return intervals.bootstrap([table]) if table.size else None
+
+
+def derived(
+    rows: Iterable[Measurement], columns: Sequence, statistic: Callable[[np.ndarray], np.ndarray]
+) -> Interval | None:
+    """Interval of a statistic of tables, shape ... runs columns to ...; None where no run has every cell."""
+    table = scores(rows, columns)
+    return intervals.paired_bootstrap(table, statistic) if table.size else None
