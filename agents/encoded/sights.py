@@ -237,6 +237,7 @@ def make(
     split: str = "train",
     frames: int = DEFAULT_FRAMES,
     seed: int = 0,
+    size: str = "small",
     device: str = "cpu",
     runs: str | os.PathLike = "runs",
 ) -> State | Pixels | Codes:
@@ -249,6 +250,7 @@ def make(
         split: Its split.
         frames: Frames that `pixels` remembers.
         seed: Of an untrained encoder's weights.
+        size: Of an untrained encoder: tiny, small or paper.
         device: Where an encoder computes.
         runs: Folder in which runs are looked up by name.
 
@@ -261,7 +263,7 @@ def make(
         return Pixels(frames)
     kind, colon, learner = spec.partition(":")
     if colon and kind == "untrained":
-        encoder, card = untrained(learner, env, env_config, split, seed)
+        encoder, card = untrained(learner, env, env_config, split, seed, size)
         return Codes(encoder, spec, card, device)
     folder = find_run(spec, runs)
     encoder, card = learners.load_encoder(folder)
@@ -282,16 +284,18 @@ def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:
     raise errors.unknown("encoder", spec, ["state", "pixels", "untrained:<learner>", *there])
 
 
-def untrained(learner: str, env: str, env_config: Any, split: str, seed: int) -> tuple[Any, dict[str, Any]]:
+def untrained(
+    learner: str, env: str, env_config: Any, split: str, seed: int, size: str = "small"
+) -> tuple[Any, dict[str, Any]]:
     """A learner's encoder with fresh weights, and its card.
 
-    It has the size that `learners.train` would give it on this machine and its codes are normalised on the same data as
-    a trained one's, so that what remains of the difference is what training was worth.
+    Its codes are normalised on the same data as a trained one's, so that what remains of the difference is what
+    training was worth.
     """
     module = learners.learner(learner)
-    config = module.Config.small()
-    size, views = (config.image_size, config.image_size), loop.views_of(config)
-    stream = envs.stream(env, env_config, module.Learner.batch, split, seed, config.batch_size, size, views)
+    config = module.Config() if size == "paper" else getattr(module.Config, size)()
+    square, views = (config.image_size, config.image_size), loop.views_of(config)
+    stream = envs.stream(env, env_config, module.Learner.batch, split, seed, config.batch_size, square, views)
     spec = options.to_dict(stream.spec)
     encoder = learners.untrained(learner, config, spec, seed)
     batches = (loop.as_observations(loop.to_tensors(stream.draw(step), "cpu")) for step in range(N_CALIBRATION))

@@ -40,6 +40,8 @@ class Run:
     """Worlds that run side by side."""
     frames: int = 5
     """Frames that pixels remembers, the newest among them."""
+    size: Literal["tiny", "small", "paper"] = "small"
+    """Of an untrained encoder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the encoder computes; policies stay on the CPU."""
     threads: int = 2
@@ -176,7 +178,7 @@ def _sight(name: str, run: Run, env_config: Any) -> Any:
     kept = run.resume and spec.startswith("untrained:") and own.is_dir()
     sight = encoded.make(
         str(own) if kept else spec, env=run.env, env_config=env_config, split=run.split, frames=run.frames,
-        seed=seeds.derive(run.seed, "untrained"), device=device, runs=run.runs,
+        seed=seeds.derive(run.seed, "untrained"), size=run.size, device=device, runs=run.runs,
     )  # fmt: skip
     if kept:
         sight.name = spec
