@@ -40,7 +40,7 @@ WALL_HEIGHT = 2.2
 FIRST_OBJECT = 5
 FOV = math.pi / 3
 """Field of view of every camera in a room, edge to edge, in radians."""
-SIZES = (0.24, 0.4)
+SIZES = (0.3, 0.5)
 """Range of the factor `size`, in metres; `_EXTENTS` says what it means for each shape."""
 
 # Rows as SHAPES: the solid's `size`, its half height and the radius of its footprint, all as multiples of the factor
@@ -244,7 +244,7 @@ def _scenery(config: Config) -> dict[str, np.ndarray]:
         "position": np.array(position, np.float32),
         "rotation": np.concatenate([np.array([[1, 0, 0, 0]], np.float32), walls]),
         "texture": np.zeros(FIRST_OBJECT, np.int32),
-        "texture_scale": np.array([1.0] + [0.8] * 4, np.float32),
+        "texture_scale": np.array([2.0] + [1.6] * 4, np.float32),
         "colour": np.zeros((FIRST_OBJECT, 2, 3), np.float32),
     }
 

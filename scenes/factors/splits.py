@@ -8,9 +8,8 @@ import numpy as np
 from scenes.factors.distributions import Distribution, Finite
 from scenes.kit import errors, seeds
 
-_CANDIDATES, _MORE_CANDIDATES = 6, 40
-"""Tried for each object in a scene's first attempt, which nearly always does, and in the later ones."""
-_ATTEMPTS = 200
+_ATTEMPTS, _ROUNDS = 50, 8
+"""How often a scene is begun anew, and how often an object is offered more candidates, before giving up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,49 +45,54 @@ class Repeat:
         which one found no place starts again. Row i depends on `key` and `index[i]` alone.
         """
         width = max(self.width, *self.count.values)
-        drawn = {}
-        pending = np.arange(len(index))
+        nothing = self.each.sample_uniforms(np.empty((0, len(self.each.names) + 1)))
+        placed = {name: np.zeros((len(index), width), values.dtype) for name, values in nothing.items()}
+        pending = np.flatnonzero(n > 0)
         for attempt in range(_ATTEMPTS):
-            placed, fitting = self._attempt(key, index[pending], n[pending], special[pending], attempt)
-            rows = pending[fitting]
-            for name, values in placed.items():
-                drawn.setdefault(name, np.zeros((len(index), width), values.dtype))
-                drawn[name][rows, : values.shape[1]] = values[fitting]
-            pending = pending[~fitting]
+            pending = self._place(placed, pending, key, index, n, special, attempt)
             if not len(pending):
-                break
-        else:
-            raise errors.CaveError(
-                f"found no way to place {n[pending].max()} objects in one scene in {_ATTEMPTS} attempts: "
-                "ask for fewer objects or smaller gaps between them"
-            )
-        real = np.arange(width) < n[:, None]
-        return {name: np.where(real, values, values.dtype.type(0)) for name, values in drawn.items()}
+                return placed
+        raise errors.CaveError(
+            f"found no way to place {n[pending].max()} objects in one scene in {_ATTEMPTS} attempts: "
+            "ask for fewer objects or smaller gaps between them"
+        )
 
-    def _attempt(self, key, index, n, special, attempt):
-        b, k, d = len(index), int(n.max(initial=0)), len(self.each.names) + 1
-        c = 1 if self.fits is None else _MORE_CANDIDATES if attempt else _CANDIDATES
-        u = seeds.uniform(key, index, k * c * d, stream=1 + attempt).reshape(b, k, c, d)
-        draws = {name: v.reshape(b, k, c) for name, v in self.each.sample_uniforms(u.reshape(-1, d)).items()}
-        rows = np.arange(b)
-        if self.some is not None:
-            rows_of_some = rows[n > 0]
-            at = special[n > 0]
-            chosen = self.some.sample_uniforms(u[rows_of_some, at].reshape(-1, d))
-            for name, values in chosen.items():
-                draws[name][rows_of_some, at] = values.reshape(-1, c)
-        placed = {name: values[:, :, 0].copy() for name, values in draws.items()}
-        fitting = np.ones(b, bool)
-        if self.fits is not None:
-            for j in range(1, k):
-                candidates = {name: values[:, j, :, None] for name, values in draws.items()}
-                earlier = {name: values[:, None, :j] for name, values in placed.items()}
-                good = self.fits(candidates, earlier).all(-1)
+    def _place(self, placed, rows, key, index, n, special, attempt) -> np.ndarray:
+        """Fill some rows of `placed`; return those in which an object found no place."""
+        failed = []
+        for j in range(int(n[rows].max(initial=0))):
+            need = rows[n[rows] > j]
+            for turn in range(_ROUNDS):
+                if not len(need):
+                    break
+                count = 1 if j == 0 or self.fits is None else 12 if turn else 4
+                stream = 1 + (j * _ROUNDS + turn) * _ATTEMPTS + attempt
+                offered = self._offer(key, index[need], special[need] == j, count, stream)
+                earlier = {name: values[need, None, :j] for name, values in placed.items()}
+                if count == 1:
+                    good = np.ones((len(need), 1), bool)
+                else:
+                    good = self.fits({name: v[:, :, None] for name, v in offered.items()}, earlier).all(-1)
                 first = good.argmax(1)
-                fitting &= good[rows, first] | (n <= j)
-                for name, values in draws.items():
-                    placed[name][:, j] = values[rows, j, first]
-        return placed, fitting
+                found = np.flatnonzero(good[np.arange(len(need)), first])
+                for name, values in offered.items():
+                    placed[name][need[found], j] = values[found, first[found]]
+                need = np.delete(need, found)
+            failed.append(need)
+            rows = np.setdiff1d(rows, need, assume_unique=True) if len(need) else rows
+        return np.concatenate(failed) if failed else rows[:0]
+
+    def _offer(self, key, index, special, count, stream) -> dict[str, np.ndarray]:
+        """Candidates for one object of each row, shape (rows, count)."""
+        d = len(self.each.names) + 1
+        u = seeds.uniform(key, index, count * d, stream).reshape(len(index), count, d)
+        offered = self.each.sample_uniforms(u.reshape(-1, d))
+        offered = {name: values.reshape(-1, count) for name, values in offered.items()}
+        if self.some is not None and special.any():
+            chosen = self.some.sample_uniforms(u[special].reshape(-1, d))
+            for name, values in chosen.items():
+                offered[name][special] = values.reshape(-1, count)
+        return offered
 
     def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which scenes have such objects, shape (b,); `factors` holds `n_objects` (b,) and padded arrays (b, k)."""
