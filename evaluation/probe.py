@@ -94,17 +94,14 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
         about["seen"] = seen(splits, common["encoder_split"], TRAIN, name)
         for item, score in readouts.items():
             tested = score and score(x, truth[item])
-            for metric, value in zip(("score", "accuracy"), tested or ()):
-                if value is not None:
-                    n = int(truth[item].known.sum())
-                    yield Measurement(
-                        protocol=NAME, metric=metric, value=value, item=item, n_samples=n, **common | about
-                    )
+            for metric, value in zip(("score", "accuracy", "chance"), tested or ()):
+                n = int(truth[item].known.sum())
+                yield Measurement(protocol=NAME, metric=metric, value=value, item=item, n_samples=n, **common | about)
 
 
 def sections(rows: list[Measurement]) -> list[page.Section]:
     """For each split a table of factors by encoders, and their means over factors."""
-    rows = cells.pick(rows, protocol=NAME, metric="score")
+    rows = cells.pick(rows, protocol=NAME)
     sections = []
     for (env, *_), part in cells.groups(rows, "env", "scenes_hash", "options_hash").items():
         sections.append(page.Section(f"Linear probes on {env}", _body(part)))
@@ -112,14 +109,14 @@ def sections(rows: list[Measurement]) -> list[page.Section]:
 
 
 def _body(rows: list[Measurement]) -> str:
-    names = cells.methods(rows)
+    scores = cells.pick(rows, metric="score")
+    names, splits = cells.methods(scores), cells.distinct(scores, "test_split")
     parts = [elements.paragraph(_LEAD, faint=True), elements.heading("Mean over factors, by split")]
-    splits = cells.distinct(rows, "test_split")
     body = []
     for split in splits:
-        there = cells.pick(rows, test_split=split)
+        there = cells.pick(scores, test_split=split)
         items = _shared(there, names)
-        line = [elements.words(split, f"{there[0].seen}; {len(items)} factors")]
+        line = [elements.words(split, f"{_seen(there)}; {len(items)} factors")]
         for name in names:
             table = cells.scores(cells.pick(there, learner=name), items, "item")
             # The mean over factors of each readout first: factors are no runs, and the worst of them count too.
@@ -127,18 +124,38 @@ def _body(rows: list[Measurement]) -> str:
             line.append(elements.cell(mean, shade=mean and mean.value))
         body.append(line)
     parts.append(elements.table(["split", *names], body))
-    for split in sorted(splits, key=lambda s: s != "test"):
+    first = "test" if "test" in splits else splits[0]
+    for split in sorted(splits, key=lambda s: s != first):
         there = cells.pick(rows, test_split=split)
-        parts += [elements.heading(f"Factors on {split}"), elements.paragraph(there[0].seen, faint=True)]
-        body = []
-        for item in cells.distinct(there, "item"):
-            line = [elements.words(item)]
-            for name in names:
-                got = cells.interval(cells.pick(there, item=item, learner=name), [item], "item")
-                line.append(elements.cell(got, shade=got and got.value))
-            body.append(line)
-        parts.append(elements.table(["factor", *names], body))
+        title = f"Factors on {split} ({_seen(there)})"
+        table = _factors(there, names)
+        parts += [elements.heading(title), table] if split == first else [elements.details(title, table)]
     return "".join(parts)
+
+
+def _factors(rows: list[Measurement], names: list[str]) -> str:
+    """A table of factors by encoders on one split; under the scores of classes their accuracy, and chance."""
+    body = []
+    for item in cells.distinct(rows, "item"):
+        there = cells.pick(rows, item=item)
+        chance = cells.pick(there, metric="chance")
+        line = [elements.words(item, f"chance {_mean(chance):.2f}" if chance else "")]
+        for name in names:
+            own = cells.pick(there, learner=name)
+            got = cells.interval(cells.pick(own, metric="score"), [item], "item")
+            accuracy = cells.pick(own, metric="accuracy")
+            remark = f"accuracy {_mean(accuracy):.2f}" if accuracy else ""
+            line.append(elements.cell(got, remark, shade=got and got.value))
+        body.append(line)
+    return elements.table(["factor", *names], body)
+
+
+def _mean(rows: list[Measurement]) -> float:
+    return float(np.mean([row.value for row in rows]))
+
+
+def _seen(rows: list[Measurement]) -> str:
+    return " / ".join(cells.distinct(rows, "seen"))
 
 
 def _shared(rows: list[Measurement], names: list[str]) -> list[str]:

@@ -64,7 +64,7 @@ def html(rows: list[Any], title: str) -> str:
     from evaluation.page import cells, elements, sources
 
     sections = []
-    for name in plugins.names("evaluation"):
+    for name in sorted(plugins.names("evaluation"), key=lambda name: name != "transfer"):  # what was asked comes first
         if cells.pick(rows, protocol=name):
             sections += plugins.load("evaluation", name, "protocol").sections(rows)
     learners = ", ".join(cells.methods(rows))

@@ -31,7 +31,13 @@ from scenes.kit import options, seeds
 NAME = "transfer"
 N_WORLDS = 128
 """Episodes played at once; changes the time taken, and nothing about which scenes are met."""
-_SCALE = "normalised score: 0 is the random player, 1 the scripted one"
+_AXIS = "normalised score: 0 is the random player, 1 the scripted one"
+_NOTES = {
+    "normalised": "0 is the random player, 1 the scripted one, on the same episodes. A split is new to the encoder too "
+    "where the encoder was trained beforehand and not on it; for pixels, state and untrained encoders only the policy "
+    "counts.",
+    "success": "Share of episodes in which the task was done.",
+}
 _METRICS = {"normalised": "Normalised score", "return": "Raw return", "success": "Rate of success"}
 
 
@@ -148,15 +154,16 @@ def _body(rows: list[Measurement], players: list[Measurement], n_samples: int) -
     parts = [elements.paragraph(lead, faint=True)]
     shown = {name: cells.pick(rows, metric="normalised", learner=name) for name in names}
     figure = [(s, [cells.interval(shown[name], [s]) for name in names]) for s in splits]
-    parts.append(drawings.points(figure, names, _SCALE))
+    parts.append(drawings.points(figure, names, _AXIS))
     for metric, heading in _METRICS.items():
         heads = [("encoder", ""), *((s, _label(rows, s)) for s in splits)]
         if new:
             heads.append(("all new splits", "each policy kept whole"))
         body = [_line(name, cells.pick(rows, metric=metric, learner=name), splits, new) for name in names]
         body += [_line(p, cells.pick(players, metric=metric, learner=p), splits, new) for p in cells.PLAYERS]
-        note = _SCALE if metric == "normalised" else ""
-        parts += [elements.heading(heading), elements.paragraph(note, faint=True) if note else ""]
+        parts.append(elements.heading(heading))
+        if metric in _NOTES:
+            parts.append(elements.paragraph(_NOTES[metric], faint=True))
         parts.append(elements.table(heads, [line for line in body if line]))
     return "".join([*parts, _relative(shown, splits), _duels(shown, new)])
 

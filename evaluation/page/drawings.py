@@ -9,7 +9,7 @@ from evaluation.stats.intervals import Interval
 
 # Okabe and Ito's colours, told apart by most eyes and legible on white and on black; marks differ too.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c8c8c", "#a6761d")
-_WIDTH, _LEFT, _RIGHT = 900, 190, 20
+_WIDTH, _LEFT, _RIGHT = 900, 190, 36
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def curves(lines: Sequence[Curve], x_axis: str, y_axis: str) -> str:
     body = [_legend(names), _vertical_grid(x0, x1, across, top, top + 290, x_axis, height)]
     for v in ticks(y0, y1):
         body.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - _RIGHT}" y1="{up(v):.1f}" y2="{up(v):.1f}"/>')
-        body.append(f'<text class="faint" x="{left - 8}" y="{up(v) + 4:.1f}" text-anchor="end">{number(v)}</text>')
+        body.append(f'<text class="faint" x="{left - 8}" y="{up(v) + 4:.1f}" text-anchor="end">{_tick(v)}</text>')
     body.append(f'<text class="faint" x="{left - 8}" y="{top - 10}" text-anchor="end">{escape(y_axis)}</text>')
     for index, line in enumerate(lines):
         if not line.x:
@@ -97,6 +97,10 @@ def curves(lines: Sequence[Curve], x_axis: str, y_axis: str) -> str:
         body.append(f'<polygon points="{" ".join(there + back)}" fill="{colour(index)}" fill-opacity="0.18"/>')
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour(index)}" stroke-width="2"/>')
     return _svg(height, body, f"{y_axis} against {x_axis}")
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
 def _padded(low: float, high: float, include: tuple[float, ...] = (), pad: float = 0.04) -> tuple[float, float]:
@@ -110,9 +114,7 @@ def _vertical_grid(low, high, place, top, bottom, axis, height) -> str:
     for v in ticks(low, high, 8):
         kind = "axis" if v == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{place(v):.1f}" x2="{place(v):.1f}" y1="{top}" y2="{bottom}"/>')
-        parts.append(
-            f'<text class="faint" x="{place(v):.1f}" y="{bottom + 15}" text-anchor="middle">{number(v)}</text>'
-        )
+        parts.append(f'<text class="faint" x="{place(v):.1f}" y="{bottom + 15}" text-anchor="middle">{_tick(v)}</text>')
     middle = (place(low) + place(high)) / 2
     return "".join(parts) + f'<text x="{middle:.1f}" y="{height - 3}" text-anchor="middle">{escape(axis)}</text>'
 

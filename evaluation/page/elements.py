@@ -16,12 +16,14 @@ h1{font-size:1.7rem;margin:0 0 .25rem}h2{font-size:1.25rem;margin:2.75rem 0 .5re
 border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.75rem 0 .25rem}p{max-width:62rem;margin:.4rem 0}
 .faint,small{color:var(--faint)}small{font-size:.82em;display:block;line-height:1.25}.scroll{overflow-x:auto}
 table{border-collapse:collapse;margin:.6rem 0 1rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
-th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;max-width:18rem}
+th,td{padding:.3rem .65rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;white-space:nowrap}
+th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8rem;
+max-width:18rem}th small{white-space:normal;font-weight:400;max-width:9rem;margin-left:auto}
 thead th{border-bottom:2px solid var(--line);font-weight:600}tbody tr:hover{background:var(--wash)}
-td b{font-weight:600}svg{max-width:100%;height:auto;display:block;margin:.6rem 0 1rem}svg text{fill:var(--ink);
-font:12px system-ui,"DejaVu Sans",sans-serif}svg .faint{fill:var(--faint)}svg .grid{stroke:var(--line);stroke-width:1}
-svg .axis{stroke:var(--faint);stroke-width:1}
+td b{font-weight:600}summary{cursor:pointer;margin:.4rem
+0;font-weight:600}svg{max-width:100%;height:auto;display:block;margin:.6rem 0 1rem}svg text{fill:var(--ink); font:12px
+system-ui,"DejaVu Sans",sans-serif}svg .faint{fill:var(--faint)}svg .grid{stroke:var(--line);stroke-width:1} svg
+.axis{stroke:var(--faint);stroke-width:1}
 """
 
 
@@ -42,12 +44,16 @@ def heading(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number as text: three digits that matter, whole numbers with thousands marked."""
-    if value == int(value) and abs(value) >= 1000:
-        return f"{int(value):,}".replace(",", "\u2009")
+    """A number as text: two digits after the point while it is small, whole with thousands marked when it is large."""
     if abs(value) >= 1000:
-        return number(round(value))
-    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+        return f"{value:,.0f}"
+    text = f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def details(title: str, body: str) -> str:
+    """HTML that is folded away under a title until it is asked for; the browser does that without any script."""
+    return f"<details><summary>{escape(title)}</summary>\n{body}</details>\n"
 
 
 def cell(interval: Interval | None, below: str = "", shade: float | None = None) -> str:

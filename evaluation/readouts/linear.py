@@ -52,7 +52,7 @@ class Features:
 
 def readout(
     features: tuple[np.ndarray, np.ndarray], factor: tuple[Factor, Factor]
-) -> Callable[[np.ndarray, Factor], tuple[float, float | None] | None] | None:
+) -> Callable[[np.ndarray, Factor], tuple[float, ...] | None] | None:
     """Fit a readout and return what scores it.
 
     Args:
@@ -76,12 +76,12 @@ def _numbers(xs, ys, period):
     models = [Ridge(alpha=alpha).fit(xs[0], fit) for alpha in RIDGE]
     best = min(models, key=lambda model: np.square(model.predict(xs[1]).reshape(validate.shape) - validate).sum())
 
-    def score(x: np.ndarray, factor: Factor) -> tuple[float, float | None] | None:
+    def score(x: np.ndarray, factor: Factor) -> tuple[float, ...] | None:
         x, truth = x[factor.known], _targets(factor.values[factor.known], period)
         spread = np.square(truth - truth.mean(0)).sum()
         if len(truth) < FEWEST or spread < 1e-9 * len(truth):
             return None
-        return float(1 - np.square(best.predict(x).reshape(truth.shape) - truth).sum() / spread), None
+        return (float(1 - np.square(best.predict(x).reshape(truth.shape) - truth).sum() / spread),)
 
     return score
 
@@ -101,7 +101,7 @@ def _classes(xs, ys):
         models = [LogisticRegression(C=c, max_iter=150).fit(xs[0], ys[0]) for c in LOGISTIC]
     best = max(models, key=lambda model: model.score(xs[1], ys[1]))
 
-    def score(x: np.ndarray, factor: Factor) -> tuple[float, float | None] | None:
+    def score(x: np.ndarray, factor: Factor) -> tuple[float, ...] | None:
         kept = factor.known & np.isin(factor.values, best.classes_)
         if kept.sum() < FEWEST:
             return None
@@ -111,6 +111,6 @@ def _classes(xs, ys):
         if chance == 1:
             return None
         accuracy = float((best.predict(x[kept]) == truth).mean())
-        return (accuracy - chance) / (1 - chance), accuracy
+        return (accuracy - chance) / (1 - chance), accuracy, chance
 
     return score
