@@ -1,0 +1,527 @@
+"""What one can do in a world: bodies, sensors and goals, in batches.
+
+This file is the contract of the package. A module beside it is one *environment* (`rooms`); `streams` holds the endless
+batches that learners watch; `benchmark` is a command. An environment's module has these names:
+
+    Config     frozen dataclass of options, with `Config.tiny()` for tests
+    World      subclass of `envs.World`: a batch of worlds, stepped with arrays
+    splits(config) -> dict of `scenes.factors.Split` by name
+    STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes")
+    FOV        vertical field of view of its cameras, in radians
+    views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
+               where learners look from; a pure function; wanted by `Images` and `Views` only
+
+Why a world rather than many environments: 256 worlds moved by one call share one renderer call, and no Python runs per
+world. Two thin adapters make a world a `gymnasium.vector.VectorEnv` and, with one world, a `gymnasium.Env`; every
+environment found here is registered with Gymnasium as `cave/<Name>-v0` when this package is imported.
+
+Why a world never resets itself: whoever steps it decides what happens to the last observation of an episode. The
+adapters reset in the same step (`AutoresetMode.SAME_STEP`).
+
+Randomness: world `i` has seed `seed + i`. Everything about its episode `k` is a function of (split, that seed, k), so
+an episode is the same in any face, beside any number of other worlds and after any order of resets.
+"""
+
+import abc
+from types import ModuleType
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Bool, Float32, Int64
+
+from scenes.kit import errors, plugins, seeds
+
+SENSORS = ("image", "depth", "ids", "pose", "goal", "action", "state")
+"""Every sensor an environment may have, and what it reads, one row a world:
+
+image   uint8 h w 3, what the eye sees
+depth   float32 h w, metres along the eye's axis
+ids     int32 h w, index of the solid within its scene, -1 where nothing is met
+pose    float32 5, the eye: x, y, z in metres, yaw, pitch in radians
+goal    float32, what is wanted; it goes past the encoder to the policy
+action  the action before, as float32 (one-hot where actions are discrete); zeros at a start
+state   float32, everything true that matters to the task, in the body's own frame
+"""
+
+ROOT = seeds.derive(0, "envs", "episodes")
+"""The scenes of episodes are those of this seed, with the index that `World.scene_index` gives."""
+
+
+class World(abc.ABC):
+    """`n` worlds of one environment and one split, stepped together. It never resets itself and owns its time limit.
+
+    An environment's subclass says how an episode begins, moves and is seen; what every environment promises (seeds,
+    counters, refusals, states) is kept here, once.
+
+    Attributes:
+        name: The environment's name.
+        n: Number of worlds.
+        split: Name of the factor distribution that scenes come from.
+        sensors: Those that `observe` reads, in order.
+        size: Height and width of pictures.
+        action_space: Of one world. Numbers outside a `Box` are clipped to it.
+        observation_space: Of one world: a `Dict` of its sensors.
+        max_steps: Time limit of an episode, after which it is truncated.
+        seeds: Int64 n, the seed of each world.
+        episode: Int64 n, number of the episode each world is in; -1 before the first.
+        steps: Int64 n, steps taken in it.
+        live: Bool n, whether the episode still runs.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+    """Attributes of the subclass, arrays of `n` rows, which with the scenes' factors make up its state."""
+
+    def __init__(
+        self,
+        config: Any,
+        n: int,
+        split: str,
+        seed: int,
+        sensors: tuple[str, ...],
+        size: tuple[int, int],
+        max_steps: int,
+        action_space: spaces.Space,
+        sensor_spaces: dict[str, spaces.Space],
+    ):
+        self.name = type(self).__module__.rpartition(".")[2]
+        if n < 1:
+            raise errors.CaveError(f"{self.name}: the number of worlds must be at least 1, not {n}", errors.USAGE)
+        for sensor in sensors:
+            if sensor not in sensor_spaces:
+                raise errors.unknown(f"sensor of {self.name}", sensor, sensor_spaces)
+        self.config, self.n, self.split, self.sensors, self.size = config, n, split, tuple(sensors), size
+        self.max_steps, self.action_space = max_steps, action_space
+        self.observation_space = spaces.Dict({sensor: sensor_spaces[sensor] for sensor in sensors})
+        self.seeds = seed + np.arange(n, dtype=np.int64)
+        self.episode = np.full(n, -1, np.int64)
+        self.steps = np.zeros(n, np.int64)
+        self.live = np.zeros(n, bool)
+
+    @abc.abstractmethod
+    def begin(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"], factors: dict | None) -> None:
+        """Put worlds `rows` at the start of the episode in scene `index` of their split and `ROOT`.
+
+        Args:
+            rows: Which worlds, rising.
+            index: Their scenes; whatever else is random about a start is derived from it too.
+            factors: Name -> array of `r` rows, put in the place of the scenes' own; None leaves them as drawn.
+        """
+
+    @abc.abstractmethod
+    def advance(self, actions: np.ndarray) -> tuple[Float32[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
+        """Move every world by one step, for checked actions; returns reward and whether the task has ended."""
+
+    @abc.abstractmethod
+    def read(self, rows: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
+        """What `sensors` of worlds `rows` read now: name -> array of `r` rows, which the caller will copy."""
+
+    @abc.abstractmethod
+    def scripted(self) -> np.ndarray:
+        """Actions, one row a world, of a player that knows the true state and does the task well."""
+
+    @abc.abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """The truth about the episodes: arrays of `n` rows, among them `factors` (a dict of them) and `success`."""
+
+    def scene_index(self) -> Int64[np.ndarray, " b"]:
+        """Where each world's episode looks for its scene, among those of (its split, `ROOT`): a 53-bit hash of the
+        world's seed and episode."""
+        return _episode_index(self.seeds, self.episode)
+
+    def reset(self, mask=None, seeds=None, factors: dict[str, np.ndarray] | None = None) -> None:
+        """Start new episodes.
+
+        Args:
+            mask: Bool n, the worlds to reset; None for all.
+            seeds: Int64 n; the chosen worlds take these seeds and begin at their episode 0. None goes on to the next
+                episode of the seeds they have.
+            factors: An intervention: name -> array of `n` rows, put in the place of the scenes' own factors in the
+                chosen worlds. The scene may then lie outside the split.
+
+        Raises:
+            errors.CaveError: an array has another shape, or a factor is unknown.
+        """
+        mask = np.ones(self.n, bool) if mask is None else np.asarray(mask)
+        if mask.shape != (self.n,) or mask.dtype != bool:
+            raise errors.CaveError(f"{self.name}: a reset mask must be {self.n} booleans, not {_describe(mask)}")
+        own = self.seeds
+        if seeds is not None:
+            seeds = np.asarray(seeds)
+            if seeds.shape != (self.n,) or seeds.dtype.kind not in "iu":
+                raise errors.CaveError(f"{self.name}: seeds must be {self.n} integers, not {_describe(seeds)}")
+            own = np.where(mask, seeds, self.seeds).astype(np.int64)
+        for name, value in (factors or {}).items():
+            if len(np.shape(value)) == 0 or len(value) != self.n:
+                raise errors.CaveError(f"{self.name}: factor {name} must have {self.n} rows, one a world")
+        rows = np.flatnonzero(mask)
+        if not len(rows):
+            return
+        self.seeds = own
+        self.episode[rows] = 0 if seeds is not None else self.episode[rows] + 1
+        self.steps[rows] = 0
+        self.live[rows] = False
+        chosen = factors and {name: np.asarray(value)[rows] for name, value in factors.items()}
+        self.begin(rows, self.scene_index()[rows], chosen or None)
+        self.live[rows] = True
+
+    def step(self, actions) -> tuple[Float32[np.ndarray, " b"], Bool[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
+        """Move every world by one step; returns reward, terminated (the task ended) and truncated (time is up).
+
+        Raises:
+            errors.CaveError: a world's episode has not begun or is over; an action is of another shape or type, out
+                of range or not finite. Environment, world, seed and step are named, and nothing has moved.
+        """
+        if not self.live.all():
+            what = "has not begun" if self.episode[np.argmin(self.live)] < 0 else "is over"
+            raise self._refusal(int(np.argmin(self.live)), f"its episode {what}; call reset first")
+        reward, terminated = self.advance(self._checked(actions))
+        self.steps += 1
+        truncated = (self.steps >= self.max_steps) & ~terminated
+        self.live = ~(terminated | truncated)
+        return reward, terminated, truncated
+
+    def observe(self, mask=None, out: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """What the sensors read now: sensor -> array of `n` rows.
+
+        Args:
+            mask: Bool n, the worlds to look at; rows of the others are left as they are in `out`. None for all.
+            out: Arrays to write into, as an earlier call returned them; None makes new ones.
+        """
+        rows = np.arange(self.n) if mask is None else np.flatnonzero(mask)
+        if out is None:
+            out = {
+                sensor: np.zeros((self.n, *space.shape), space.dtype)
+                for sensor, space in self.observation_space.spaces.items()
+            }
+        if len(rows):
+            if self.episode[rows].min() < 0:
+                raise self._refusal(int(rows[np.argmin(self.episode[rows])]), "nothing to observe; call reset first")
+            everything = len(rows) == self.n
+            for sensor, value in self.read(rows).items():
+                if everything:
+                    out[sensor][...] = value
+                else:
+                    out[sensor][rows] = value
+        return out
+
+    def random(self) -> np.ndarray:
+        """Actions of a player that knows nothing, uniform over the action space, one row a world.
+
+        They are a function of each world's seed, episode and step: no generator is kept, and none is disturbed.
+        """
+        index = _episode_index(self.scene_index(), self.steps)
+        if isinstance(self.action_space, spaces.Discrete):
+            u = seeds.uniform(_PLAYER, index, 1)[:, 0]
+            return (u * self.action_space.n).astype(np.int64)
+        low, high = self.action_space.low, self.action_space.high
+        return (low + seeds.uniform(_PLAYER, index, len(low)) * (high - low)).astype(np.float32)
+
+    def factors(self) -> dict[str, np.ndarray]:
+        """True generative factors of each world's scene: name -> array of `n` rows."""
+        return self.facts()["factors"]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All that these worlds are, as arrays: put back by `load_state_dict`, they continue exactly."""
+        own = ("seeds", "episode", "steps", "live", *self.STATE)
+        state = {name: getattr(self, name).copy() for name in own}
+        if self.episode.max() < 0:
+            return state
+        return state | {f"factors.{name}": value.copy() for name, value in self.factors().items()}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Put back what `state_dict` of as many worlds of the same environment and config gave.
+
+        Raises:
+            errors.CaveError: an array is missing or has another shape.
+        """
+        own = ("seeds", "episode", "steps", "live", *self.STATE)
+        for name in own:
+            have = getattr(self, name)
+            if name not in state or np.shape(state[name]) != have.shape:
+                given = _describe(np.asarray(state[name])) if name in state else "nothing"
+                raise errors.CaveError(f"{self.name}: state {name!r} must have shape {have.shape}, not {given}")
+        rows = np.flatnonzero(np.asarray(state["episode"]) >= 0)
+        self.seeds, self.episode = np.array(state["seeds"], np.int64), np.array(state["episode"], np.int64)
+        if len(rows):
+            prefix = "factors."
+            factors = {k.removeprefix(prefix): np.asarray(v)[rows] for k, v in state.items() if k.startswith(prefix)}
+            self.begin(rows, self.scene_index()[rows], factors)
+        for name in own:
+            getattr(self, name)[...] = state[name]
+
+    def _checked(self, actions) -> np.ndarray:
+        """Actions as an array of `n` rows that the action space holds."""
+        actions, space = np.asarray(actions), self.action_space
+        wanted = f"{self.n} integers below {space.n}" if isinstance(space, spaces.Discrete) else f"{self.n} x {space}"
+        if actions.shape != (self.n, *space.shape):
+            raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
+        if isinstance(space, spaces.Discrete):
+            if actions.dtype.kind not in "iu":
+                raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
+            bad = (actions < 0) | (actions >= space.n)
+        elif actions.dtype.kind not in "fiu":
+            raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
+        else:
+            bad = ~np.isfinite(actions).reshape(self.n, -1).all(-1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise self._refusal(row, f"action {actions[row].tolist()} is not one of {space}")
+        return actions if isinstance(space, spaces.Discrete) else np.clip(actions, space.low, space.high)
+
+    def _refusal(self, row: int, why: str) -> errors.CaveError:
+        where = f"world {row} (seed {self.seeds[row]}, episode {self.episode[row]}, step {self.steps[row]})"
+        return errors.CaveError(f"{self.name}, {where}: {why}")
+
+
+_KEY = seeds.derive(ROOT, "index")
+_PLAYER = seeds.derive(ROOT, "random player")
+
+
+def _episode_index(seed: Int64[np.ndarray, " b"], count: Int64[np.ndarray, " b"]) -> Int64[np.ndarray, " b"]:
+    """A 53-bit hash of (seed, count): hashing the seed first keeps (3, 1) and (1, 3) apart, as their sum would not."""
+    first = (seeds.uniform(_KEY, seed, 1)[:, 0] * 2.0**53).astype(np.int64)
+    return (seeds.uniform(_KEY, first + count, 1, stream=1)[:, 0] * 2.0**53).astype(np.int64)
+
+
+def _describe(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def module(name: str) -> ModuleType:
+    """The module of one environment.
+
+    Raises:
+        errors.CaveError: there is no such environment.
+    """
+    return plugins.load("envs", name, "environment")
+
+
+def make(
+    name: str,
+    config: Any = None,
+    n: int = 1,
+    split: str = "train",
+    seed: int = 0,
+    sensors: tuple[str, ...] = ("image", "pose", "goal"),
+    size: tuple[int, int] | None = None,
+) -> World:
+    """`n` worlds of an environment, which need a `reset` before the first step.
+
+    Args:
+        name: File name of the environment.
+        config: Its `Config`; None for the defaults.
+        n: Number of worlds.
+        split: Which factor distribution scenes come from.
+        seed: World `i` has seed `seed + i`.
+        sensors: What `observe` reads, of `SENSORS`.
+        size: Height and width of pictures; None for the config's.
+
+    Raises:
+        errors.CaveError: there is no such environment, split or sensor.
+    """
+    env = module(name)
+    return env.World(env.Config() if config is None else config, n, split, seed, tuple(sensors), size)
+
+
+def stream(
+    name: str,
+    config: Any,
+    kind: str,
+    split: str,
+    seed: int,
+    batch_size: int,
+    size: tuple[int, int] = (64, 64),
+    views: int = 6,
+    length: int = 32,
+    player: str = "random",
+) -> Any:
+    """Endless batches for a learner: `stream.draw(step)` is a pure function of (config, split, seed, step).
+
+    Args:
+        name: File name of the environment.
+        config: Its `Config`; None for the defaults.
+        kind: A class of `envs.streams`: "Images", "Views" or "Episodes".
+        split: Which factor distribution scenes come from.
+        seed: Of the stream; other seeds give other scenes and poses.
+        batch_size: Scenes (or episodes) a batch.
+        size: Height and width of pictures.
+        views: Pictures of each scene, of `Views`.
+        length: Steps of each sequence, of `Episodes`.
+        player: Who acts in `Episodes`: "random" or "scripted".
+
+    Raises:
+        errors.CaveError: there is no such environment, or it does not offer such a stream; what would fit is named.
+    """
+    env = module(name)
+    if kind not in env.STREAMS:
+        offering = [other for other in plugins.names("envs") if kind in module(other).STREAMS]
+        fits = f"; {kind} is offered by {', '.join(offering)}" if offering else ""
+        raise errors.CaveError(
+            f"environment {name!r} offers no stream {kind!r}: it offers {', '.join(env.STREAMS)}{fits}", errors.USAGE
+        )
+    config = env.Config() if config is None else config
+    drawn = getattr(plugins.load("envs.streams", kind.lower(), "stream"), kind)
+    if kind == "Images":
+        return drawn(name, config, split, seed, batch_size, size)
+    if kind == "Views":
+        return drawn(name, config, split, seed, batch_size, size, views)
+    return drawn(name, config, split, seed, batch_size, size, length, player)
+
+
+class VectorEnv(gymnasium.vector.VectorEnv):
+    """A world as a Gymnasium vector environment, reset in the step that ends an episode.
+
+    `info` holds `factors` (the truth) of worlds that were just reset, and `final_obs` and `final_info` of those that
+    just ended, laid out as `gymnasium.vector.SyncVectorEnv` does.
+    """
+
+    def __init__(self, world: World, render_mode: str | None = None):
+        self.world = world
+        self.num_envs, self.render_mode = world.n, render_mode
+        self.metadata = {**_METADATA, "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+        self.single_action_space, self.single_observation_space = world.action_space, world.observation_space
+        self.action_space = gymnasium.vector.utils.batch_space(world.action_space, world.n)
+        self.observation_space = gymnasium.vector.utils.batch_space(world.observation_space, world.n)
+
+    def reset(self, *, seed=None, options=None) -> tuple[dict, dict]:
+        """Start new episodes.
+
+        Args:
+            seed: Of world 0, the others counting up from it; or one a world; None goes on to the next episodes.
+            options: `reset_mask` (bool n) and `factors` (an intervention), both as `World.reset` takes them.
+        """
+        options = _checked_options(options, {"reset_mask", "factors"})
+        mask = options.get("reset_mask")
+        own = seed if seed is None else int(seed) + np.arange(self.num_envs) if np.ndim(seed) == 0 else np.array(seed)
+        super().reset(seed=seed if np.ndim(seed or 0) == 0 else int(own[0]))
+        self.world.reset(mask, own, options.get("factors"))
+        mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
+        return self.world.observe(), _masked(self.world.facts(), mask)
+
+    def step(self, actions) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray, dict]:
+        """Move every world by one step; worlds whose episode ends are already in their next one."""
+        reward, terminated, truncated = self.world.step(actions)
+        done, info = terminated | truncated, {}
+        observation = self.world.observe()
+        if done.any():
+            final = np.full(self.num_envs, None, object)
+            for row in np.flatnonzero(done):
+                final[row] = {sensor: value[row].copy() for sensor, value in observation.items()}
+            info = {"final_obs": final, "_final_obs": done.copy(), "_final_info": done.copy()}
+            info["final_info"] = _masked(self.world.facts(), done)
+            self.world.reset(done)
+            self.world.observe(done, out=observation)
+            info |= _masked(self.world.facts(), done)
+        return observation, reward.astype(np.float64), terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """What each world's eye sees, uint8 h w 3; None without a render mode."""
+        return tuple(_eyes(self.world)) if self.render_mode else None
+
+
+class Env(gymnasium.Env):
+    """One world as a Gymnasium environment; `info` holds `factors`, the truth, at reset and at the end."""
+
+    metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, world: World, render_mode: str | None = None):
+        if world.n != 1:
+            raise errors.CaveError(f"envs.Env takes one world, not {world.n}; envs.VectorEnv takes any number")
+        self.world, self.render_mode = world, render_mode
+        self.action_space, self.observation_space = world.action_space, world.observation_space
+
+    def reset(self, *, seed=None, options=None) -> tuple[dict, dict]:
+        """Start the next episode or, with a seed, the first of that seed.
+
+        Args:
+            seed: Of the world.
+            options: `factors`: an intervention, each value without the axis of worlds.
+        """
+        super().reset(seed=seed)
+        factors = _checked_options(options, {"factors"}).get("factors")
+        factors = factors and {name: np.asarray(value)[None] for name, value in factors.items()}
+        self.world.reset(None, None if seed is None else np.array([seed]), factors)
+        return _row(self.world.observe()), _row(self.world.facts())
+
+    def step(self, action) -> tuple[dict, float, bool, bool, dict]:
+        """Move by one step."""
+        reward, terminated, truncated = self.world.step(np.asarray(action)[None])
+        over = bool(terminated[0] or truncated[0])
+        info = _row(self.world.facts()) if over else {}
+        return _row(self.world.observe()), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def render(self) -> np.ndarray | None:
+        """What the eye sees, uint8 h w 3; None without a render mode."""
+        return next(iter(_eyes(self.world))) if self.render_mode else None
+
+
+_METADATA = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+
+def single(
+    name: str,
+    config: Any = None,
+    split: str = "train",
+    seed: int = 0,
+    sensors: tuple[str, ...] = ("image", "pose", "goal"),
+    size: tuple[int, int] | None = None,
+    render_mode: str | None = None,
+) -> Env:
+    """What `gymnasium.make("cave/Rooms-v0", ...)` calls; arguments as for `make`."""
+    return Env(make(name, config, 1, split, seed, sensors, size), render_mode)
+
+
+def vector(
+    name: str,
+    num_envs: int = 1,
+    config: Any = None,
+    split: str = "train",
+    seed: int = 0,
+    sensors: tuple[str, ...] = ("image", "pose", "goal"),
+    size: tuple[int, int] | None = None,
+    render_mode: str | None = None,
+) -> VectorEnv:
+    """What `gymnasium.make_vec("cave/Rooms-v0", num_envs=..., ...)` calls; arguments as for `make`."""
+    return VectorEnv(make(name, config, num_envs, split, seed, sensors, size), render_mode)
+
+
+def _eyes(world: World) -> np.ndarray:
+    if "image" not in world.sensors:
+        raise errors.CaveError(f"{world.name}: render needs the sensor 'image'; these worlds have {world.sensors}")
+    return world.observe()["image"]
+
+
+def _row(tree: Any) -> Any:
+    """The only row of a tree of arrays, copied."""
+    return {key: _row(value) for key, value in tree.items()} if isinstance(tree, dict) else tree[0].copy()
+
+
+def _masked(tree: dict, mask: np.ndarray) -> dict:
+    """A tree of arrays as Gymnasium lays out vector infos: each entry with its mask, other rows zero."""
+    out = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            out[key] = _masked(value, mask)
+        else:
+            out[key] = np.where(mask.reshape(-1, *[1] * (value.ndim - 1)), value, np.zeros_like(value))
+        out[f"_{key}"] = mask.copy()
+    return out
+
+
+def _checked_options(options: dict | None, accepted: set[str]) -> dict:
+    for name in options or {}:
+        if name not in accepted:
+            raise errors.unknown("reset option", name, accepted)
+    return options or {}
+
+
+def _register() -> None:
+    for name in plugins.names("envs"):
+        env_id = f"cave/{name.title().replace('_', '')}-v0"
+        if env_id not in gymnasium.registry:
+            gymnasium.register(env_id, "envs:single", vector_entry_point="envs:vector", kwargs={"name": name})
+
+
+_register()

@@ -1,0 +1,358 @@
+"""Find the thing that was named, in a square room with a few others, seen through one's own eye.
+
+Description: a disc of radius 0.25 m stands in a room of the family `scenes.rooms` among solids on the floor. Walls and
+objects block: it slides along them. Objects stand in upright cylinders that just hold them, and do not move. The goal
+names one of them by a factor: its colour, or its shape. Every goal is unambiguous (no other object shares the factor)
+and the way to it is wide enough for the body; rooms without such a goal are passed over for another.
+
+Actions: discrete: 0 turns left by `turn`, 1 turns right, 2 goes forward by `stride`. Continuous: two numbers in
+[-1, 1]: the turn as a fraction of `turn` (left is positive), then the walk, from -1 (stay) to 1 (a whole `stride`).
+
+Observations (choose with `sensors`):
+    image, depth, ids  what the eye sees, 1.1 m up and inclined downwards, as the family's cameras on a ring are; depth
+                       is in metres and ends at twice the room's side
+    pose               of the eye: x, y, z, yaw, pitch
+    goal               the target's colour (3 numbers in [0, 1]), or its shape, one-hot
+    action             the action before
+    state              in the body's frame: of the target, sine and cosine of its bearing, metres to the body's rim, its
+                       radius; of every other object, nearest first: presence, sine, cosine, metres; metres from the
+                       body's middle to the wall ahead, to the left, behind and to the right
+
+Reward: 1 for coming within 0.1 m of the target; minus `touch_cost` whenever another object comes to be within 0.1 m;
+minus `step_cost` every step; with `shaping`, the potential-based term of Ng, Harada and Russell (1999), which leaves
+the best policies as they are if `discount` is the agent's.
+
+Start: anywhere at least 0.3 m from every object and 1 m from the target, with any heading.
+
+End: the target is reached (terminated) or `max_steps` have passed (truncated).
+
+Splits: those of `scenes.rooms`: train, test, new-colours, new-shapes, more-objects, new-layout, recombination.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Float32, Int
+
+import envs
+import scenes
+from envs.physics import discs
+from scenes import factors as fa
+from scenes import rooms as family
+from scenes.kit import errors, plugins, seeds
+
+STREAMS = ("Images", "Views", "Episodes")
+FOV = family.FOV
+EYE_HEIGHT, EYE_PITCH = 1.1, -0.245
+"""Of the agent's eye and, so that a learner's pictures are of the same kind, of the learner's cameras."""
+RADIUS = 0.25
+"""Of the body, in metres."""
+TOUCH = 0.1
+"""An object nearer than this to the body, in metres, is touched."""
+_CLEAR, _FAR = 0.3, 1.0
+_ATTEMPTS, _PLACES = 64, 32
+_HEADINGS, _LOOK_AHEAD = 48, 1.2
+_NAMES = {"colour": "hue", "shape": "shape"}
+_MOVES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+"""Turn and walk of each discrete action, as fractions of `turn` and `stride`."""
+_STARTS = seeds.derive(envs.ROOT, "rooms", "starts")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of the environment and of its streams."""
+
+    n_objects: int = 3
+    """Most objects in a training room; the split `more-objects` has up to three more."""
+    side: float = 7.0
+    """Length of the room's walls, in metres."""
+    goal: Literal["colour", "shape"] = "colour"
+    """The factor that names the target."""
+    actions: Literal["discrete", "continuous"] = "discrete"
+    """Which action set."""
+    turn: float = math.pi / 12
+    """Radians of a whole turn action."""
+    stride: float = 0.25
+    """Metres of a whole step forward."""
+    max_steps: int = 100
+    """Time limit of an episode."""
+    touch_cost: float = 0.5
+    """Paid for each touch of an object that is not the target; staying in touch costs no more."""
+    step_cost: float = 0.0
+    """Paid every step."""
+    shaping: float = 0.0
+    """Reward per metre by which the target comes nearer; 0: only reaching it pays."""
+    discount: float = 0.99
+    """Of the shaping term: the agent's own."""
+    cameras: Literal["ring", "free"] = "ring"
+    """Where learners look from: on a ring around the middle, looking at it; or from wherever the agent's eye may be."""
+    image_size: int = 64
+    """Height and width of the environment's pictures, unless another size is asked for."""
+    shadows: bool = False
+    """Whether the sun casts hard shadows."""
+    renderer: str = "raycast"
+    """Which of `scenes.renderers` draws."""
+
+    def __post_init__(self):
+        limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "image_size": (1, 4096)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                given = getattr(self, name)
+                raise errors.CaveError(f"rooms: {name} is {given}, wanted {low} to {high:g}", errors.USAGE)
+        choices = {"goal": _NAMES, "actions": ("discrete", "continuous"), "cameras": ("ring", "free")}
+        for name, accepted in choices.items():
+            if getattr(self, name) not in accepted:
+                raise errors.unknown(f"{name} of rooms", getattr(self, name), accepted)
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        """Small pictures, for tests."""
+        return cls(image_size=16)
+
+    @property
+    def scenery(self) -> family.Config:
+        """The options of the family of scenes."""
+        return family.Config(n_objects=self.n_objects, side=self.side)
+
+
+def splits(config: Config) -> Mapping[str, fa.Split]:
+    """The factor distributions by name."""
+    return family.splits(config.scenery)
+
+
+def views(
+    config: Config, split: str, seed: int, index: Int[np.ndarray, " b"], n_views: int
+) -> tuple[scenes.Scenes, Float32[np.ndarray, "b {n_views} 5"]]:
+    """Rooms `index` of (split, seed) and `n_views` poses in each from which learners see them: a pure function."""
+    batch = scenes.sample(family, config.scenery, split, seed, index)
+    key = seeds.derive(seed, "views", split)
+    if config.cameras == "ring":
+        return batch, family.ring_poses(config.scenery, key, index, n_views)
+    poses = family.free_poses(config.scenery, batch.factors, key, index, n_views, EYE_HEIGHT, RADIUS + 0.05)
+    poses[..., 4] = EYE_PITCH
+    return batch, poses
+
+
+class World(envs.World):
+    """`n` rooms with one agent each.
+
+    Attributes:
+        position: Float64 n 2, metres.
+        yaw: Float64 n, radians.
+        target: Int64 n, which object is the target.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("position", "yaw", "target", "touching", "success", "action")
+
+    def __init__(
+        self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
+    ):
+        known = splits(config)
+        if split not in known:
+            raise errors.unknown("split", split, known)
+        self._split = known[split]
+        self._k = k = self._split.objects.width
+        self._far = 2 * config.side
+        size = (config.image_size, config.image_size) if size is None else (int(size[0]), int(size[1]))
+        if min(size) < 1:
+            raise errors.CaveError(f"rooms: pictures must have at least one pixel, not {size}", errors.USAGE)
+        n_action = len(_MOVES) if config.actions == "discrete" else 2
+        action_space = spaces.Discrete(len(_MOVES)) if config.actions == "discrete" else spaces.Box(-1.0, 1.0, (2,))
+        ends = np.array([config.side / 2, config.side / 2, EYE_HEIGHT, 3.2, 1.6], np.float32)
+        sensor_spaces = {
+            "image": spaces.Box(0, 255, (*size, 3), np.uint8),
+            "depth": spaces.Box(0.0, self._far, size),
+            "ids": spaces.Box(-1, family.FIRST_OBJECT + k - 1, size, np.int32),
+            "pose": spaces.Box(-ends, ends),
+            "goal": spaces.Box(0.0, 1.0, (3 if config.goal == "colour" else len(family.SHAPES),)),
+            "action": spaces.Box(-1.0, 1.0, (n_action,)),
+            "state": spaces.Box(-self._far, self._far, (4 + 4 * (k - 1) + 4,)),
+        }
+        super().__init__(config, n, split, seed, sensors, size, config.max_steps, action_space, sensor_spaces)
+        self._drawn = bool({"image", "depth", "ids"} & set(sensors))
+        self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
+        self._handle = None
+        self._factors: dict[str, np.ndarray] = {}
+        self.position, self.yaw = np.zeros((n, 2)), np.zeros(n)
+        self.target, self.success = np.zeros(n, np.int64), np.zeros(n, bool)
+        self.touching, self.action = np.zeros((n, k), bool), np.zeros((n, n_action), np.float32)
+        self._centre, self._rim = np.zeros((n, k, 2)), np.full((n, k), -1.0)
+        self._half = config.side / 2 - RADIUS
+
+    def begin(self, rows, index, factors):
+        """Draw the rooms, name a target in each and stand the bodies somewhere free."""
+        pending, attempt = np.arange(len(rows)), 0
+        while len(pending):
+            if attempt == _ATTEMPTS:
+                why = f"no target that its {self.config.goal} tells apart and a body can reach, in {attempt} scenes"
+                raise self._refusal(int(rows[pending[0]]), f"{why}; ask for other factors")
+            # Episodes' indices are hashes of 53 bits, so those of later attempts are nobody else's.
+            number, at = index[pending] + (attempt << 53), rows[pending]
+            drawn = self._split.sample(envs.ROOT, number)
+            if factors:
+                drawn |= self._intervention({name: value[pending] for name, value in factors.items()}, drawn)
+            for name, value in drawn.items():
+                if name not in self._factors:
+                    self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
+                self._factors[name][at] = value
+            present = np.arange(self._k) < drawn["n_objects"][:, None]
+            self._rim[at] = np.where(present, family.footprint(drawn["shape"], drawn["size"]) + RADIUS, -1.0)
+            self._centre[at] = np.stack([drawn["x"], drawn["y"]], -1)
+            good = self._stand(at, seeds.uniform(_STARTS, number, 1 + 3 * _PLACES))
+            pending, attempt = pending[~good], attempt + 1
+        self.touching[rows], self.success[rows], self.action[rows] = False, False, 0
+        if self._drawn:
+            self._show(rows)
+
+    def _intervention(self, factors: dict, like: dict) -> dict[str, np.ndarray]:
+        """Factors asked for, as arrays of the shapes and types of those drawn."""
+        most = {
+            "n_objects": self._k,
+            "shape": len(family.SHAPES) - 1,
+            "wall_texture": len(family.WALL_TEXTURES) - 1,
+            "floor_texture": len(family.FLOOR_TEXTURES) - 1,
+        }
+        for name, value in factors.items():
+            if name not in like:
+                raise errors.unknown("factor of rooms", name, like)
+            if value.shape != like[name].shape or value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
+                shape = like[name].shape[1:]
+                raise errors.CaveError(f"rooms: factor {name} of a world must be finite numbers of shape {shape}")
+            if name in most and (value.min() < (name == "n_objects") or value.max() > most[name]):
+                raise errors.CaveError(f"rooms: factor {name} must be at most {most[name]}, not {value.tolist()}")
+        return {name: value.astype(like[name].dtype) for name, value in factors.items()}
+
+    def _stand(self, at: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """Name targets and place bodies in worlds `at` from uniform numbers; returns which of them it could."""
+        every, centre, rim = np.arange(len(at)), self._centre[at], self._rim[at]
+        present, named = rim >= 0, self._factors[_NAMES[self.config.goal]][at]
+        apart = np.abs(named[:, :, None] - named[:, None])
+        # The family keeps hues further apart than this; interventions may not.
+        twins = np.minimum(apart, 1 - apart) < 0.04 if self.config.goal == "colour" else apart == 0
+        twins &= present[:, None] & ~np.eye(self._k, dtype=bool)
+        order = np.cumsum(present & ~twins.any(-1), 1)
+        self.target[at] = target = (order > u[:, :1] * order[:, -1:]).argmax(1)
+
+        places = (u[:, 1 : 1 + 2 * _PLACES].reshape(-1, _PLACES, 2) * 2 - 1) * (self._half - 0.05)
+        gap = np.linalg.norm(places[:, :, None] - centre[:, None], axis=-1) - rim[:, None]
+        free = np.where(present[:, None], gap, np.inf).min(-1) >= _CLEAR
+        free &= gap[every, :, target] >= _FAR
+        place = free.argmax(1)
+        self.position[at] = start = places[every, place]
+        self.yaw[at] = (u[every, 1 + 2 * _PLACES + place] * 2 - 1) * math.pi
+        good = free.any(1) & (order[:, -1] > 0)
+        goal, within = centre[every, target], rim[every, target] + TOUCH
+        rim[every, target] = -1
+        for i in np.flatnonzero(good & (discs.close_pairs(centre, rim) >= 3)):
+            good[i] = discs.reachable(start[i], goal[i], within[i], centre[i], rim[i], self._half)
+        return good
+
+    def _show(self, rows: np.ndarray) -> None:
+        """Hand the rooms of worlds `rows` to the renderer."""
+        # Worlds that have not begun show the room of one that has, until their turn comes.
+        shown = np.where(np.isin(np.arange(self.n), rows), np.arange(self.n), rows[0]) if self._handle is None else rows
+        built = family.build(self.config.scenery, {name: value[shown] for name, value in self._factors.items()})
+        if self._handle is None:
+            self._handle = self._renderer.load(built, shadows=self.config.shadows)
+        else:
+            self._handle.update(built, rows)
+
+    def advance(self, actions):
+        """Turn, walk, slide, and see what was touched."""
+        moves = actions.astype(np.float64)
+        if self.config.actions == "discrete":
+            moves, actions = _MOVES[actions], np.eye(len(_MOVES), dtype=np.float32)[actions]
+        else:
+            moves[:, 1] = (moves[:, 1] + 1) / 2
+        self.action[...] = actions
+        worlds = np.arange(self.n)
+        before = discs.gaps(self.position, self._centre, self._rim)[worlds, self.target]
+        self.yaw = _wrap(self.yaw + moves[:, 0] * self.config.turn)
+        heading = np.stack([np.cos(self.yaw), np.sin(self.yaw)], -1)
+        wanted = self.position + heading * (moves[:, 1:] * self.config.stride)
+        self.position = discs.slide(self.position, wanted, self._centre, self._rim, self._half)
+
+        gaps = discs.gaps(self.position, self._centre, self._rim)
+        touching = gaps <= TOUCH
+        self.success = touching[worlds, self.target]
+        fresh = touching & ~self.touching
+        fresh[worlds, self.target] = False
+        self.touching = touching
+        reward = self.success - self.config.touch_cost * fresh.sum(1) - self.config.step_cost
+        # The potential, minus the distance, is zero in the state after the last.
+        after = np.where(self.success, 0.0, gaps[worlds, self.target])
+        reward = reward + self.config.shaping * (before - self.config.discount * after)
+        return reward.astype(np.float32), self.success.copy()
+
+    def read(self, rows):
+        """The sensors asked for, of some worlds."""
+        eye = np.broadcast_to([EYE_HEIGHT, 0, EYE_PITCH], (len(rows), 3))
+        pose = np.concatenate([self.position[rows], eye], 1).astype(np.float32)
+        pose[:, 3] = self.yaw[rows]
+        out = {"pose": pose, "action": self.action[rows]}
+        if self._drawn:
+            frames = self._handle.render(scenes.cameras_from_poses(pose, FOV, *self.size, rows))
+            out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
+        if "depth" in self.sensors:
+            out["depth"] = np.minimum(out["depth"], np.float32(self._far))
+        if "goal" in self.sensors:
+            named = self._factors[_NAMES[self.config.goal]][rows, self.target[rows]]
+            by_colour = self.config.goal == "colour"
+            out["goal"] = family.rgb(named) if by_colour else np.eye(len(family.SHAPES), dtype=np.float32)[named]
+        if "state" in self.sensors:
+            out["state"] = self._state(rows)
+        return {sensor: out[sensor] for sensor in self.sensors}
+
+    def _state(self, rows: np.ndarray) -> np.ndarray:
+        every, goal, rim = np.arange(len(rows)), self.target[rows], self._rim[rows]
+        away = self._centre[rows] - self.position[rows, None]
+        bearing = np.arctan2(away[..., 1], away[..., 0]) - self.yaw[rows, None]
+        gap = discs.gaps(self.position[rows], self._centre[rows], rim)
+        present = rim >= 0
+        seen = np.stack([present, np.sin(bearing), np.cos(bearing), np.where(present, np.maximum(gap, 0), 0)], -1)
+        seen *= present[..., None]
+        target = np.concatenate([seen[every, goal, 1:], rim[every, goal][:, None] - RADIUS], 1)
+        # Absent objects sort behind present ones, as zeros, and the target behind all, where it is dropped.
+        rank = np.where(present, gap, 2 * self._far)
+        rank[every, goal] = np.inf
+        others = seen[every[:, None], np.argsort(rank, 1, kind="stable")[:, :-1]].reshape(len(rows), -1)
+        turned = self.yaw[rows, None] + np.arange(4) * (math.pi / 2)
+        heading = np.stack([np.cos(turned), np.sin(turned)], -1)
+        walls = discs.to_wall(self.position[rows, None], heading, self.config.side / 2)
+        return np.concatenate([target, others, np.minimum(walls, self._far)], 1)
+
+    def facts(self):
+        """`factors`; `target`, which object is wanted; `success`, whether it was reached."""
+        factors = {name: value.copy() for name, value in self._factors.items()}
+        return {"factors": factors, "target": self.target.copy(), "success": self.success.copy()}
+
+    def scripted(self):
+        """Walks where the way is free, as near to the target's direction as can be."""
+        worlds = np.arange(self.n)
+        away = self._centre[worlds, self.target] - self.position
+        to_target = discs.gaps(self.position, self._centre, self._rim)[worlds, self.target]
+        offset = (np.arange(_HEADINGS) - _HEADINGS // 2) * (2 * math.pi / _HEADINGS)
+        angle = np.arctan2(away[:, 1], away[:, 0])[:, None] + offset
+        heading = np.stack([np.cos(angle), np.sin(angle)], -1)
+        wide = np.where(self._rim < 0, -1.0, self._rim + TOUCH + 0.03)
+        wide[worlds, self.target] = -1
+        way = discs.free_way(self.position, heading, self._centre, wide, self._half)
+        wanted = np.clip(to_target, 0, _LOOK_AHEAD)[:, None]
+        # The nearest free direction; where none is free, the longest way. Turning costs as much as leaving the
+        # direction of the target: a body that has chosen a side of an obstacle keeps to it.
+        cost = np.abs(offset) + np.abs(_wrap(angle - self.yaw[:, None]))
+        cost += np.where(way >= wanted, 0.0, 10.0 * (1 + wanted - way))
+        error = _wrap(angle[worlds, cost.argmin(1)] - self.yaw)
+        if self.config.actions == "discrete":
+            return np.where(np.abs(error) <= self.config.turn / 2 + 1e-9, 2, np.where(error > 0, 0, 1))
+        walk = np.where(np.abs(error) <= self.config.turn, 1, -1)
+        return np.stack([np.clip(error / self.config.turn, -1, 1), walk], -1).astype(np.float32)
+
+
+def _wrap(angle: np.ndarray) -> np.ndarray:
+    """Angles, in [-pi, pi)."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi

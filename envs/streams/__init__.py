@@ -1,0 +1,75 @@
+"""Endless batches for learners: `Images`, `Views`, `Episodes`.
+
+Every stream has two names: `draw(step) -> dict of numpy arrays`, a pure function of (environment, config, split,
+seed, step), and `spec`, what a learner must know of its shapes. That purity is what makes a resumed run exact: a stream
+has no position to save. Scene `j` of batch `step` is scene `step * batch_size + j` of (split, seed).
+"""
+
+import dataclasses
+import threading
+from typing import Any
+
+import numpy as np
+
+import scenes
+from scenes.kit import errors, plugins
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Shapes of a stream; plain values, so that it can be written into a run's `config.json`."""
+
+    kind: str
+    """"Images", "Views" or "Episodes"."""
+    env: str
+    """Name of the environment."""
+    split: str
+    """Where scenes come from."""
+    batch_size: int
+    """First axis of every array."""
+    height: int
+    """Of pictures."""
+    width: int
+    """Of pictures."""
+    fov: float
+    """Vertical field of view in radians."""
+    views: int = 1
+    """Pictures of each scene."""
+    length: int = 1
+    """Steps of each sequence."""
+    n_actions: int = 0
+    """Numbers of an action as `Episodes` gives it: choices of a discrete one (one-hot), entries of a continuous one."""
+
+
+class Camera:
+    """Pictures of changing batches of scenes, through one renderer handle that is kept between calls."""
+
+    def __init__(self, renderer: str, fov: float, size: tuple[int, int]):
+        if min(size) < 1:
+            raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
+        self._renderer = plugins.load("scenes.renderers", renderer, "renderer")
+        self._fov, self._size = fov, size
+        self._handle = None
+        # A background thread may draw ahead while the main thread draws for an evaluation.
+        self._lock = threading.Lock()
+
+    def shoot(self, batch: scenes.Scenes, poses: np.ndarray) -> np.ndarray:
+        """Pictures of `b` scenes from poses b v 5: uint8 b v h w 3, owned by the caller."""
+        b, v = poses.shape[:2]
+        scene = np.repeat(np.arange(b, dtype=np.int32), v)
+        cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
+        with self._lock:
+            self._handle = self._renderer.load(batch)
+            rgb = self._handle.render(cameras).rgb
+            return np.ascontiguousarray(rgb).reshape(b, v, *self._size, 3).copy()
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse a batch without rows."""
+    if batch_size < 1:
+        raise errors.CaveError(f"a stream's batch size must be at least 1, not {batch_size}", errors.USAGE)
+
+
+def scene_indices(step: int, batch_size: int) -> Any:
+    """Which scenes batch `step` holds: int64 b."""
+    return step * batch_size + np.arange(batch_size, dtype=np.int64)
