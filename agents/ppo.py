@@ -13,6 +13,7 @@ since its own `save` and `load` are pickles. The learning rate is constant and t
 """
 
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,16 @@ class Config:
     """Gradients are scaled down to this norm."""
     hidden: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers, of the policy and again of the critic."""
+
+    def __post_init__(self):
+        limits = {"n_steps": (1, 10**6), "batch_size": (2, 10**9), "n_epochs": (1, 10**4), "learning_rate": (0.0, 1.0)}
+        limits |= {"gamma": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "clip_range": (1e-9, 10.0), "ent_coef": (0.0, 1e3)}
+        limits |= {"vf_coef": (0.0, 1e3), "max_grad_norm": (1e-9, 1e9)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise errors.CaveError(f"ppo: {name} is {getattr(self, name)}, wanted {low} to {high:g}", errors.USAGE)
+        if any(width < 1 for width in self.hidden):
+            raise errors.CaveError(f"ppo: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
 
     @classmethod
     def tiny(cls) -> "Config":
@@ -112,7 +123,7 @@ class Agent:
 
     def __init__(self, config: Config, venv: Any, seed: int):
         size = config.n_steps * venv.num_envs
-        if size % config.batch_size == 1 or config.batch_size < 2:
+        if size < 2 or size % min(config.batch_size, size) == 1:
             raise errors.CaveError(
                 f"--model.batch-size {config.batch_size} leaves a batch of one observation out of {config.n_steps} "
                 f"steps of {venv.num_envs} worlds: give a divisor of {size}, at least 2",
@@ -120,7 +131,9 @@ class Agent:
             )
         self.venv = venv
         self.generators = Generators(seed)
-        with self.generators:
+        with self.generators, warnings.catch_warnings():
+            # It warns of a last minibatch that is smaller than the others, which is harmless.
+            warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
             self.model = PPO(
                 _policy_class(venv.observation_space),
                 venv,

@@ -76,6 +76,10 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         scenes.kit.errors.CaveError: an unknown name, a damaged folder, an encoder that the environment cannot feed, a
             number that is not finite, or an encoder that did not stay frozen.
     """
+    for option, least in (("env_steps", 1), ("n_worlds", 1), ("threads", 1), ("checkpoint_every", 1)):
+        if getattr(run, option) < least:
+            given = f"--{option.replace('_', '-')} is {getattr(run, option)}"
+            raise errors.CaveError(f"{given}: give at least {least}", errors.USAGE)
     torch.set_num_threads(run.threads)
     module = agents.load_agent(name)
     sight = _sight(name, run, env_config)
