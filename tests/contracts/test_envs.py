@@ -1,0 +1,319 @@
+"""Every environment keeps the promises of its package."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import envs
+from scenes.kit import errors, plugins
+
+NAMES = plugins.names("envs")
+CHEAP = ("pose", "goal", "action", "state")
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def tiny(name):
+    return envs.module(name).Config.tiny()
+
+
+def env_id(name):
+    return f"cave/{name.title().replace('_', '')}-v0"
+
+
+def same(a, b) -> bool:
+    """Whether two trees of arrays, numbers and None are equal, bit by bit and type by type."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype == object:
+        return a.shape == b.shape and all(same(x, y) if x is not None else y is None for x, y in zip(a, b))
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def history(world, steps, player="random", resets=()) -> list:
+    """What `steps` steps of a world give, worlds being reset as their episodes end and where `resets` says."""
+    out = []
+    for t in range(steps):
+        action = getattr(world, player)()
+        reward, terminated, truncated = world.step(action)
+        out.append((action, reward, terminated, truncated, world.observe()))
+        done = terminated | truncated
+        if t in resets:
+            done[resets[t] % world.n] = True
+        if done.any():
+            world.reset(done)
+    return out
+
+
+def test_gymnasium_accepts_it(name):
+    env = gymnasium.make(env_id(name), config=tiny(name), sensors=envs.SENSORS, render_mode="rgb_array")
+    check_env(env.unwrapped)
+
+
+def test_vector_face_equals_single_faces(name):
+    config = dataclasses.replace(tiny(name), max_steps=9)
+    ours = gymnasium.make_vec(env_id(name), num_envs=3, config=config, sensors=envs.SENSORS)
+    theirs = gymnasium.vector.SyncVectorEnv(
+        [lambda: envs.single(name, config, sensors=envs.SENSORS)] * 3, autoreset_mode="SameStep"
+    )
+    for env in (ours, theirs):
+        env.action_space.seed(3)
+    assert ours.single_observation_space == theirs.single_observation_space
+    assert ours.observation_space == theirs.observation_space and ours.action_space == theirs.action_space
+    assert all(same(x, y) for x, y in zip(ours.reset(seed=5), theirs.reset(seed=5)))
+    ended = 0
+    for _ in range(25):
+        action = ours.action_space.sample()
+        a, b = ours.step(action), theirs.step(action)
+        assert all(same(x, y) for x, y in zip(a, b))
+        assert a[0] in ours.observation_space
+        ended += "final_obs" in a[4]
+    assert ended >= 2
+
+
+def test_episodes_do_not_depend_on_company_or_order(name):
+    alone = [envs.make(name, tiny(name), 1, seed=40 + i, sensors=envs.SENSORS) for i in range(7)]
+    for world in alone:
+        world.reset()
+    second = [(world.reset(), world.observe())[1] for world in alone]
+    for n in (2, 7):
+        together = envs.make(name, tiny(name), n, seed=40, sensors=envs.SENSORS)
+        together.reset()
+        for row in np.random.default_rng(n).permutation(n):
+            together.reset(np.arange(n) == row)
+        seen = together.observe()
+        for sensor in envs.SENSORS:
+            assert same(seen[sensor], np.concatenate([one[sensor] for one in second[:n]])), sensor
+
+
+def test_same_bytes_in_another_process(name):
+    program = (
+        "import hashlib, envs\n"
+        f"world = envs.make({name!r}, envs.module({name!r}).Config.tiny(), 2, seed=8, sensors=envs.SENSORS)\n"
+        "world.reset()\n"
+        "for _ in range(20):\n"
+        "    ended = world.step(world.random())\n"
+        "seen = world.observe()\n"
+        "print(hashlib.sha256(b''.join(seen[sensor].tobytes() for sensor in envs.SENSORS)).hexdigest())\n"
+    )
+    digests = set()
+    for hash_seed in ("1", "77"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        assert ran.returncode == 0, ran.stderr
+        digests.add(ran.stdout.split()[-1])
+    world = envs.make(name, tiny(name), 2, seed=8, sensors=envs.SENSORS)
+    world.reset()
+    for _ in range(20):
+        world.step(world.random())
+    seen = world.observe()
+    digests.add(hashlib.sha256(b"".join(seen[sensor].tobytes() for sensor in envs.SENSORS)).hexdigest())
+    assert len(digests) == 1
+
+
+def test_other_seeds_and_episodes_differ(name):
+    world = envs.make(name, tiny(name), 4, sensors=CHEAP)
+    world.reset()
+    first = world.observe()["state"].copy()
+    assert len({row.tobytes() for row in first}) == 4
+    world.reset()
+    assert all(not same(a, b) for a, b in zip(first, world.observe()["state"]))
+    world.reset(seeds=world.seeds)
+    assert same(first, world.observe()["state"])
+
+
+def test_a_state_put_back_continues_exactly(name):
+    config = dataclasses.replace(tiny(name), max_steps=12)
+    world = envs.make(name, config, 5, seed=3, sensors=envs.SENSORS)
+    world.reset()
+    history(world, 17)
+    state = world.state_dict()
+    kept = {key: value.copy() for key, value in state.items()}
+    expected = history(world, 30, resets={4: 1, 9: 2})
+    assert same(state, kept), "the state shares memory with the world"
+    for other in (world, envs.make(name, config, 5, seed=99, sensors=envs.SENSORS)):
+        other.load_state_dict(state)
+        for a, b in zip(expected, history(other, 30, resets={4: 1, 9: 2})):
+            assert all(same(x, y) for x, y in zip(a, b))
+    short = envs.make(name, config, 4)
+    with pytest.raises(errors.CaveError, match="must have shape"):
+        short.load_state_dict(state)
+    with pytest.raises(errors.CaveError, match="nothing"):
+        world.load_state_dict({key: value for key, value in state.items() if key != "steps"})
+
+
+def test_observations_lie_in_their_space(name):
+    world = envs.make(name, dataclasses.replace(tiny(name), max_steps=20), 3, sensors=envs.SENSORS)
+    world.reset()
+    for *_, seen in history(world, 40):
+        for row in range(world.n):
+            assert {sensor: value[row] for sensor, value in seen.items()} in world.observation_space
+
+
+def test_observing_a_part_leaves_the_rest(name):
+    world = envs.make(name, tiny(name), 3, sensors=envs.SENSORS)
+    world.reset()
+    everything = world.observe()
+    part = {sensor: np.full_like(value, 7) for sensor, value in everything.items()}
+    returned = world.observe(np.array([True, False, True]), out=part)
+    for sensor in envs.SENSORS:
+        assert returned[sensor] is part[sensor]
+        assert same(part[sensor][[0, 2]], everything[sensor][[0, 2]])
+        assert (part[sensor][1] == 7).all()
+    assert not any(np.shares_memory(everything[s], world.observe()[s]) for s in envs.SENSORS)
+
+
+def test_the_time_limit_is_its_own(name):
+    world = envs.make(name, dataclasses.replace(tiny(name), max_steps=5), 8, sensors=CHEAP)
+    world.reset()
+    for t in range(1, 6):
+        _, terminated, truncated = world.step(world.random())
+        assert not (terminated & truncated).any()
+        assert (truncated == (t == 5)).all() or terminated.any()
+        if terminated.any():
+            world.reset(terminated)
+    assert not world.live[truncated].any()
+    with pytest.raises(errors.CaveError, match="is over; call reset"):
+        world.step(world.random())
+
+
+def test_bad_actions_are_refused_and_nothing_moves(name):
+    world = envs.make(name, tiny(name), 3, seed=20, sensors=CHEAP)
+    with pytest.raises(errors.CaveError, match=rf"{name}, world 0 \(seed 20.*reset first"):
+        world.step(world.random())
+    with pytest.raises(errors.CaveError, match="reset first"):
+        world.observe()
+    world.reset()
+    before = world.state_dict()
+    good = world.random()
+    spoilt = good.astype(float)
+    spoilt[1] = np.nan
+    for action in (good[:2], good[None], spoilt, good.astype(str), good + 100 if good.dtype.kind == "i" else good > 0):
+        with pytest.raises(errors.CaveError, match=rf"{name}, world \d \(seed 2\d, episode 0, step 0\)"):
+            world.step(action)
+    assert same(before, world.state_dict())
+
+
+def test_slips_are_answered(name):
+    with pytest.raises(errors.CaveError, match="did you mean 'train'"):
+        envs.make(name, tiny(name), split="trian")
+    with pytest.raises(errors.CaveError, match="did you mean 'image'"):
+        envs.make(name, tiny(name), sensors=("imag",))
+    with pytest.raises(errors.CaveError, match=f"choose from {', '.join(NAMES)}; did you mean {name!r}"):
+        envs.make(f"{name}x")
+    with pytest.raises(errors.CaveError, match="at least 1"):
+        envs.make(name, n=0)
+    world = envs.make(name, tiny(name), 2, sensors=CHEAP)
+    with pytest.raises(errors.CaveError, match="2 booleans"):
+        world.reset(np.array([1, 0]))
+    with pytest.raises(errors.CaveError, match="2 integers"):
+        world.reset(seeds=np.array([0.5, 1]))
+    with pytest.raises(errors.CaveError, match="unknown factor"):
+        world.reset(factors={"nonsense": np.zeros(2)})
+    with pytest.raises(errors.CaveError, match=r"reset option 'factor'.*did you mean 'factors'"):
+        envs.VectorEnv(world).reset(options={"factor": {}})
+
+
+def test_a_scripted_player_beats_chance(name):
+    world = envs.make(name, tiny(name), 200, seed=1, sensors=CHEAP)
+    rate, total = {}, {}
+    for player in ("random", "scripted"):
+        world.reset(seeds=1 + np.arange(200))
+        returns, success, running = np.zeros(200), np.zeros(200, bool), np.ones(200, bool)
+        while running.any():
+            reward, terminated, truncated = world.step(getattr(world, player)())
+            returns += reward * running
+            success |= running & world.facts()["success"]
+            running &= ~(terminated | truncated)
+            if (terminated | truncated).any():
+                world.reset(terminated | truncated)
+        rate[player], total[player] = success.mean(), returns.mean()
+    assert rate["scripted"] >= 0.9
+    assert rate["scripted"] > 3 * rate["random"] > 0
+    assert total["scripted"] > total["random"]
+
+
+def test_factors_are_told_at_reset_and_end_and_lie_in_their_split(name):
+    module = envs.module(name)
+    config = dataclasses.replace(tiny(name), max_steps=3)
+    known = module.splits(config)
+    for split in known:
+        vector = envs.vector(name, 8, config, split, sensors=CHEAP)
+        infos = [vector.reset(seed=0)[1]]
+        for _ in range(3):
+            *_, info = vector.step(vector.world.random())
+            if info:
+                infos += [info["final_info"], info]
+        assert len(infos) >= 3
+        for info in infos:
+            told = info["_factors"]
+            factors = {key: value[told] for key, value in info["factors"].items() if not key.startswith("_")}
+            assert known[split].contains(factors).all()
+            if known[split].in_distribution_of is None and split != "train":
+                assert not known["train"].contains(factors).any()
+        assert same(infos[0]["factors"], infos[1]["factors"]), "the end tells of another scene than the start"
+
+
+def test_interventions_hold_for_one_episode(name):
+    vector = envs.vector(name, 2, tiny(name), sensors=CHEAP)
+    _, info = vector.reset(seed=0)
+    factor = next(key for key, value in info["factors"].items() if value.dtype.kind == "f" and value.ndim == 1)
+    wanted = np.array([0.125, 0.375])
+    _, changed = vector.reset(seed=0, options={"factors": {factor: wanted}})
+    assert same(changed["factors"][factor], wanted.astype(info["factors"][factor].dtype))
+    others = [key for key in info["factors"] if factor not in key]
+    assert all(same(info["factors"][key], changed["factors"][key]) for key in others)
+    state = vector.world.state_dict()
+    _, after = vector.reset()
+    assert not np.isin(wanted, after["factors"][factor]).any()
+    vector.world.load_state_dict(state)
+    assert same(vector.world.factors()[factor], changed["factors"][factor])
+    single = envs.single(name, tiny(name), sensors=CHEAP)
+    _, alone = single.reset(seed=0, options={"factors": {factor: wanted[0]}})
+    assert alone["factors"][factor] == wanted[0]
+
+
+@pytest.mark.parametrize("kind", ["Images", "Views", "Episodes"])
+def test_streams_are_pure_functions_of_their_step(name, kind):
+    if kind not in envs.module(name).STREAMS:
+        with pytest.raises(errors.CaveError, match=f"offers no stream '{kind}'"):
+            envs.stream(name, tiny(name), kind, "train", 0, 2)
+        return
+
+    def fresh(split="train", seed=0, b=3):
+        return envs.stream(name, tiny(name), kind, split, seed, b, size=(12, 16), views=4, length=6)
+
+    stream = fresh()
+    drawn = [stream.draw(step) for step in (0, 1, 2)]
+    assert same(drawn[1], stream.draw(1)) and same(drawn[0], fresh().draw(0))
+    assert same(drawn[2], fresh().draw(2))
+    pictures = [one["images"].tobytes() for one in drawn]
+    pictures += [fresh(seed=1).draw(0)["images"].tobytes(), fresh(split="test").draw(0)["images"].tobytes()]
+    assert len(set(pictures)) == 5, "another step, seed or split gives the same pictures"
+    # Batch size groups scenes; it does not change them.
+    assert same(fresh(b=6).draw(0)["images"], np.concatenate([drawn[0]["images"], drawn[1]["images"]]))
+    spec = dataclasses.asdict(stream.spec)
+    assert json.loads(json.dumps(spec)) == spec
+    assert drawn[0]["images"].dtype == np.uint8 and drawn[0]["images"].shape[-3:] == (12, 16, 3)
+    assert drawn[0]["images"].std() > 5
+    for bad in ({"split": "trian"}, {"b": 0}):
+        with pytest.raises(errors.CaveError):
+            fresh(**bad)
+
+
+def test_an_unknown_stream_is_answered(name):
+    with pytest.raises(errors.CaveError, match="offers no stream 'Geometry': it offers") as caught:
+        envs.stream(name, None, "Geometry", "train", 0, 2)
+    assert "\n" not in str(caught.value)
