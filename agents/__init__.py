@@ -132,7 +132,9 @@ def load_policy(run: str | os.PathLike, device: str = "cpu") -> Policy:
     if card["encoder_folder"]:
         # Relative to the run, so that a folder of runs may move as a whole.
         spec = os.path.normpath(folder.parent / card["encoder_folder"])
-    sight = encoded.make(spec, env=card["env"], env_config=env_config, frames=card["frames"], device=device)
+    sight = encoded.make(
+        spec, env=card["env"], env_config=env_config, frames=card["frames"], device=device, precision=card["precision"]
+    )
     sight.name = card["encoder"]
     if encoded.digest(sight.encoder) != card["encoder_hash"]:
         raise errors.CaveError(f"{folder}: the encoder {spec} has changed since this policy was trained on it")

@@ -175,6 +175,7 @@ class Codes:
         card: What is known of it.
         device: Where it computes.
         folder: Where it was loaded from; None for one that was made.
+        precision: Of its matrix products: float32 or bfloat16.
     """
 
     def __init__(
@@ -184,11 +185,12 @@ class Codes:
         card: dict[str, Any] | None = None,
         device: str = "cpu",
         folder: Path | None = None,
+        precision: str = "float32",
     ):
         self.encoder = encoder.to(device).eval().requires_grad_(False)
         self.name, self.card, self.folder = name, card or {}, folder
         self.image_size = tuple(encoder.image_size)
-        self.device = torch.device(device)
+        self.device, self.precision = torch.device(device), precision
         self.sensors = tuple(dict.fromkeys((*encoder.sensors, "goal")))
 
     def space(self, offered: spaces.Dict) -> spaces.Box:
@@ -204,7 +206,8 @@ class Codes:
     def see(self, sensors: dict[str, np.ndarray], memory: dict[str, torch.Tensor]):
         """Observation, float32 (b, d), and the encoder's next state."""
         read = {name: torch.from_numpy(sensors[name]).to(self.device) for name in self.encoder.sensors}
-        code, memory = self.encoder(read, memory)
+        with loop.autocast(self.device.type, self.precision):
+            code, memory = self.encoder(read, memory)
         pose = pose_numbers(sensors["pose"]) if "pose" in self.encoder.sensors else None
         return _flat(code.cpu().numpy(), sensors.get("goal"), pose), memory
 
@@ -239,6 +242,7 @@ def make(
     seed: int = 0,
     size: str = "small",
     device: str = "cpu",
+    precision: str = "float32",
     runs: str | os.PathLike = "runs",
 ) -> State | Pixels | Codes:
     """The sight that `--encoder` names.
@@ -252,6 +256,7 @@ def make(
         seed: Of an untrained encoder's weights.
         size: Of an untrained encoder: tiny, small or paper.
         device: Where an encoder computes.
+        precision: Of an encoder's matrix products: float32 or bfloat16.
         runs: Folder in which runs are looked up by name.
 
     Raises:
@@ -264,11 +269,12 @@ def make(
     kind, colon, learner = spec.partition(":")
     if colon and kind == "untrained":
         encoder, card = untrained(learner, env, env_config, split, seed, size)
-        return Codes(encoder, spec, card, device)
+        return Codes(encoder, spec, card, device, None, precision)
     folder = find_run(spec, runs)
     encoder, card = learners.load_encoder(folder)
     whole = folder.resolve()
-    return Codes(encoder, whole.parent.name if whole.name == "encoder" else whole.name, card, device, folder)
+    name = whole.parent.name if whole.name == "encoder" else whole.name
+    return Codes(encoder, name, card, device, folder, precision)
 
 
 def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:

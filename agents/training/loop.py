@@ -44,6 +44,8 @@ class Run:
     """Of an untrained encoder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the encoder computes; policies stay on the CPU."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the encoder's matrix products; auto is bfloat16 where the hardware multiplies it."""
     threads: int = 2
     """CPU threads of torch; another number gives other bits."""
     runs: Path = Path("runs")
@@ -90,7 +92,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     settings = {
         "command": "agents.train", "agent": name, "model": options.to_dict(config),
         "run": {n: v for n, v in options.to_dict(run).items() if n not in ELSEWHERE},
-        "env": options.to_dict(env_config), "encoder_hash": frozen,
+        "env": options.to_dict(env_config), "encoder_hash": frozen, "resolved": _resolved(run),
     }  # fmt: skip
     folder = runs.create(run.runs, run.name or _name(name, run, sight), settings, resume=run.resume)
     if run.resume and (saved := runs.newest_checkpoint(folder)):
@@ -115,7 +117,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         "split": run.split, "seed": run.seed, "frames": run.frames, "env_steps": agent.env_steps,
         "encoder": run.encoder, "encoder_name": sight.name, "encoder_hash": frozen, "encoder_hash_after": frozen,
         "encoder_folder": _encoder_folder(sight, run, folder), "encoder_card": getattr(sight, "card", {}),
-        "sensors": list(sight.sensors), "provenance": runs.provenance(),
+        "sensors": list(sight.sensors), **_resolved(run), "provenance": runs.provenance(),
     }  # fmt: skip
     agents.save_policy(folder / "policy", agent.policy, card)
     rate = f", {(agent.env_steps - first) / seconds:.0f} env steps/s" if agent.env_steps > first else ""
@@ -177,16 +179,20 @@ def _note(row: dict[str, Any]) -> str:
 
 def _sight(name: str, run: Run, env_config: Any) -> Any:
     """What the agent will see; a resumed run takes up the untrained encoder that it kept."""
-    device = learning.resolve_device(run.device)
     spec, own = run.encoder, run.runs / (run.name or _name(name, run, None)) / "encoder"
     kept = run.resume and spec.startswith("untrained:") and own.is_dir()
     sight = encoded.make(
         str(own) if kept else spec, env=run.env, env_config=env_config, split=run.split, frames=run.frames,
-        seed=seeds.derive(run.seed, "untrained"), size=run.size, device=device, runs=run.runs,
+        seed=seeds.derive(run.seed, "untrained"), size=run.size, runs=run.runs, **_resolved(run),
     )  # fmt: skip
     if kept:
         sight.name = spec
     return sight
+
+
+def _resolved(run: Run) -> dict[str, str]:
+    device = learning.resolve_device(run.device)
+    return {"device": device, "precision": learning.resolve_precision(run.precision, device)}
 
 
 def _worlds(run: Run, env_config: Any, sight: Any) -> Any:
