@@ -1,18 +1,26 @@
 """What every test shares: annotations are checked as they run; what a machine lacks is skipped here, nowhere else."""
 
 import ctypes.util
+import sys
+import types
 
 import pytest
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-# Before anything imports them: shapes and types in public signatures become assertions.
+# Before anything imports them: shapes and types in signatures become assertions. A float may be an int, as everywhere
+# in Python (PEP 484). The hook wants its checker by name, from a module.
 PACKAGES = ["scenes", "envs", "learners", "agents", "evaluation"]
-_hook = install_import_hook(PACKAGES, "beartype.beartype")
+sys.modules["checker"] = types.ModuleType("checker")
+sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_hook = install_import_hook(PACKAGES, "checker.check")
 
 
 def pytest_configure(config):
     # Gymnasium annotates its own generics with names that beartype thinks old.
     config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
+    # The checker looks at a random entry of a container; it draws nothing that a test depends on.
+    config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
 
 
 def pytest_addoption(parser):

@@ -195,19 +195,20 @@ def _common(a: Repeat, b: Repeat) -> list[dict] | None:
 
 
 def _excess(a: Split, b: Split) -> dict | None:
-    """Something that `a` can draw and `b` cannot, or None if `a` lies within `b` (exact but for `fits`)."""
-    for left, right in ((a.scene, b.scene), (a.objects.each, b.objects.each)):
-        rest = (left - right).witness()
-        if rest is not None:
-            return rest
-    counts = a.objects.count.minus(b.objects.count)
-    if counts:
-        return {"n_objects": counts[0].middle()}
-    if b.objects.some is not None:
-        # The object that `a` surely has may serve; if it need not, a group without any that `b` demands is possible.
-        surely = a.objects.each if a.objects.some is None else a.objects.some
-        return (surely - b.objects.some).witness()
-    return None
+    """Something that `a`, which is not empty, can draw and `b` cannot; None if `a` lies within `b` (but for `fits`)."""
+    ours, theirs = a.objects, b.objects
+    some = ours.each if ours.some is None else ours.each & ours.some
+    counts = ours.count.intersect(Finite((0,))) if some.is_empty() else ours.count
+    more = counts.minus(theirs.count)
+    if more:
+        return {"n_objects": more[0].middle()}
+    parts = [a.scene - b.scene]
+    if counts.values[-1]:
+        # A single object has to be the one that is demanded; of several, the others are free.
+        parts.append((some if counts.values[-1] == 1 else ours.each) - theirs.each)
+        # The demanded one may serve the other's demand; if it need not, a group without any such is possible.
+        parts += [] if theirs.some is None else [some - theirs.some]
+    return next((part.witness() for part in parts if not part.is_empty()), None)
 
 
 def check_splits(splits: Mapping[str, Split], train: str = "train") -> None:
