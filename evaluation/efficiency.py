@@ -117,6 +117,8 @@ def curve(run: Path, points: int) -> tuple[np.ndarray, np.ndarray]:
 
 def first_reached(steps: np.ndarray, returns: np.ndarray, threshold: float, window: int) -> float | None:
     """The first mark at which the mean of the last `window` returns is the threshold or more; None if never."""
+    if len(returns) < window:
+        return None
     smooth = np.convolve(returns, np.ones(window) / window, "valid")
     there = np.flatnonzero(smooth >= threshold)
     return float(steps[there[0] + window - 1]) if len(there) else None

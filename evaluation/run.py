@@ -75,9 +75,10 @@ def settle(name: str, config: Any, agent_config: Any, env_config: Any) -> dict[s
 
 def done(name: str, config: Any, subject: Any, rows: Iterable[Any]) -> bool:
     """Whether a subject was measured with these options: a row exists that agrees with all that is known of it."""
+    import agents
     from evaluation.studies import facts, study
 
-    sight = None if subject.policy or subject.learner in facts.PLAYERS else facts.sight(subject)
+    sight = None if subject.policy or subject.learner in agents.PLAYERS else facts.sight(subject)
     known = facts.of(subject, sight) | {"protocol": name, "options_hash": study.options_hash(config)}
     known.pop("env_steps", None)  # a learning curve has rows at many
     return any(all(getattr(row, field) == value for field, value in known.items()) for row in rows)

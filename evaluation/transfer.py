@@ -101,7 +101,7 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
 
 def _sets_scale(row: Measurement, about: dict) -> bool:
     same = all(getattr(row, name) == about[name] for name in ("env", "scenes_hash", "options_hash"))
-    return same and row.protocol == NAME and row.metric == "return" and row.learner in cells.PLAYERS
+    return same and row.protocol == NAME and row.metric == "return" and row.learner in agents.PLAYERS
 
 
 def seen(splits: dict[str, factors.Split], encoder_split: str, policy_split: str, test_split: str) -> str:
@@ -160,7 +160,7 @@ def _body(rows: list[Measurement], players: list[Measurement], n_samples: int) -
         if new:
             heads.append(("all new splits", "each policy kept whole"))
         body = [_line(name, cells.pick(rows, metric=metric, learner=name), splits, new) for name in names]
-        body += [_line(p, cells.pick(players, metric=metric, learner=p), splits, new) for p in cells.PLAYERS]
+        body += [_line(p, cells.pick(players, metric=metric, learner=p), splits, new) for p in agents.PLAYERS]
         parts.append(elements.heading(heading))
         if metric in _NOTES:
             parts.append(elements.paragraph(_NOTES[metric], faint=True))
@@ -201,7 +201,7 @@ def _relative(shown: dict[str, list[Measurement]], splits: list[str]) -> str:
     return elements.heading("Relative to training") + elements.paragraph(note, faint=True) + elements.table(heads, body)
 
 
-def _safe(value: np.ndarray) -> np.ndarray:
+def _safe(value: np.ndarray | np.float64) -> np.ndarray:
     return np.where(np.abs(value) < 1e-9, 1e-9, value)
 
 

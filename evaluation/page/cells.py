@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+import agents
 from evaluation import Measurement
 from evaluation.stats import intervals
 from evaluation.stats.intervals import Interval
-
-PLAYERS = ("random", "scripted")
-"""Players that learn nothing; they set the scale and are no method among others."""
 
 
 def pick(rows: Iterable[Measurement], **wanted: object) -> list[Measurement]:
@@ -31,8 +29,8 @@ def distinct(rows: Iterable[Measurement], field: str) -> list:
 
 
 def methods(rows: Iterable[Measurement]) -> list[str]:
-    """What is compared: the learners among the rows, without the players."""
-    return [name for name in distinct(rows, "learner") if name not in PLAYERS]
+    """What is compared: the learners among the rows, without the players that set the scale."""
+    return [name for name in distinct(rows, "learner") if name not in agents.PLAYERS]
 
 
 def scores(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> np.ndarray:

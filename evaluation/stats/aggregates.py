@@ -5,7 +5,7 @@ import numpy as np
 from scenes.kit import errors
 
 
-def iqm(scores: np.ndarray) -> np.ndarray:
+def iqm(scores: np.ndarray | list) -> np.ndarray | np.float64:
     """Interquartile mean: the mean of what is left once the lowest and highest quarter are set aside.
 
     Steadier than the mean against one broken seed, and wastes less than the median. As `scipy.stats.trim_mean(x,
@@ -26,7 +26,7 @@ def iqm(scores: np.ndarray) -> np.ndarray:
     return np.sort(scores, axis=-1)[..., cut : n - cut].mean(-1)
 
 
-def checked(scores: np.ndarray) -> np.ndarray:
+def checked(scores: np.ndarray | list) -> np.ndarray:
     """The same scores as float64, or a one-line CaveError when there are none or some are not finite."""
     scores = np.asarray(scores, np.float64)
     if scores.ndim == 0 or scores.size == 0:

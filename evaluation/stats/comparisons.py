@@ -5,7 +5,7 @@ import numpy as np
 from evaluation.stats import aggregates
 
 
-def probability_of_improvement(ours: np.ndarray, theirs: np.ndarray) -> float:
+def probability_of_improvement(ours: np.ndarray | list, theirs: np.ndarray | list) -> float:
     """How often a run of ours beats a run of theirs, ties counting half: the Mann-Whitney U over the number of pairs.
 
     Args:

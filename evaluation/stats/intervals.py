@@ -8,7 +8,7 @@ import numpy as np
 from evaluation.stats import aggregates
 from scenes.kit import errors
 
-Statistic = Callable[[np.ndarray], np.ndarray]
+Statistic = Callable[[np.ndarray], np.ndarray | np.float64]
 """Scores, shape ... n, to one number each, shape ..., vectorised over the leading axes."""
 
 _BLOCK = 4_000_000

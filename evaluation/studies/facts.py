@@ -25,7 +25,9 @@ def of(subject: Subject, sight: Any = None) -> dict[str, Any]:
     Raises:
         CaveError: its policy or encoder was trained for another environment, or its card is damaged.
     """
-    facts = {
+    facts: dict[str, Any] = {"agent": "", "encoder_split": "", "policy_split": "", "pretraining_frames": 0}
+    facts |= {"env_steps": 0, "encoder_hash": "", "policy_hash": "", "sensors": ()}
+    facts |= {
         "learner": subject.learner,
         "env": subject.env,
         "seed": subject.seed,
@@ -41,7 +43,7 @@ def of(subject: Subject, sight: Any = None) -> dict[str, Any]:
             raise errors.CaveError(f"{subject.policy} learned to act in {card['env']}, not in {subject.env}")
         facts |= {"agent": card["agent"], "policy_split": card["split"], "env_steps": int(card["env_steps"])}
         facts["policy_hash"] = _file_hash(subject.policy / "policy" / "policy.safetensors")
-        facts |= {"encoder_hash": card["encoder_hash"][:KEEP], "sensors": tuple(card["sensors"])}
+        facts |= {"encoder_hash": card["encoder_hash"][:KEEP], "sensors": without_goal(tuple(card["sensors"]))}
     elif sight is not None:
         facts |= {"encoder_hash": encoded.digest(sight.encoder)[:KEEP], "sensors": without_goal(sight.sensors)}
     return facts

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 BARE = ("pixels", "state")
 """What an agent may see without any encoder."""
 
-PLAYERS = ("random", "scripted")
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Piece:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import agents
 from evaluation import Subject
 from evaluation.studies import facts, grid, launcher
 from scenes.kit import errors, options
@@ -53,7 +54,7 @@ def options_hash(config: Study) -> str:
 
 def players(config: Study, env_config: Any) -> list[Subject]:
     """The random and the scripted player: they set the scale."""
-    return [Subject(learner=name, env=config.env, env_config=env_config) for name in grid.PLAYERS]
+    return [Subject(learner=name, env=config.env, env_config=env_config) for name in agents.PLAYERS]
 
 
 def encoders(config: Study, env_config: Any) -> list[Subject]:

@@ -1,0 +1,79 @@
+"""Frames of episodes: what the agent sees, where it stands, and what its encoder had imagined, side by side."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import agents
+from evaluation.film import above, panels
+from evaluation.studies import facts
+from scenes.kit import seeds
+
+HOLD = 8
+"""How often an episode's last frame is repeated, so that its end can be seen."""
+
+
+def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, deterministic: bool) -> list[np.ndarray]:
+    """Every frame of a film of whole episodes, one after the other.
+
+    Args:
+        policy: Who plays; its sight says what is imagined.
+        split: Where.
+        n_episodes: How many; episode `j` is the first of the world with seed `seed + j`.
+        seed: See above; also of what is imagined.
+        deterministic: Whether the likeliest actions are taken.
+    """
+    encoder = policy.sight.encoder
+    can_imagine = hasattr(encoder, "imagine")
+    generator = torch.Generator().manual_seed(seeds.derive(seed, "imagine"))
+    films: list[list[np.ndarray]] = [[] for _ in range(n_episodes)]
+    totals, before = np.zeros(n_episodes), policy.sight.initial(n_episodes)
+    steps = agents.play(
+        policy,
+        split,
+        n_episodes,
+        seed,
+        n_worlds=n_episodes,
+        deterministic=deterministic,
+        sensors=("image", "pose", "goal"),
+    )
+    for step in steps:
+        poses = step.sensors["pose"]
+        # A world whose episode has just begun has forgotten all: it is asked to imagine from nothing.
+        fresh = np.array([not film for film in films])
+        before = policy.sight.reset(before, fresh) if fresh.any() else before
+        imagined = _imagine(encoder, before, poses, generator) if can_imagine else [None] * n_episodes
+        rooms = facts.scenes_of(step.world)
+        maps = above.pictures(rooms, poses)
+        for row in np.flatnonzero(step.episode >= 0):
+            totals[row] += step.rewards[row]
+            ended = step.terminated[row] or step.truncated[row]
+            frame = _frame(policy, split, step, row, totals[row], maps[row], imagined[row])
+            films[row] += [frame] * (HOLD if ended else 1)
+        before = step.memory
+    return [frame for film in films for frame in film]
+
+
+@torch.inference_mode()
+def _imagine(encoder: Any, memory: dict, poses: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    device = next(encoder.parameters()).device
+    return encoder.imagine(memory, torch.from_numpy(poses).to(device), generator).cpu().numpy()
+
+
+def _frame(policy, split, step, row, total, above_it, imagined) -> np.ndarray:
+    seen = step.sensors["image"][row]
+    titles = ["What the agent sees", "From above", "What its encoder had imagined"]
+    remarks = [f"{seen.shape[1]} x {seen.shape[0]}, {policy.card['env']}, split {split}", "the white cone is the agent"]
+    if imagined is None:
+        remarks.append(f"{policy.sight.name}: nothing here imagines what it has not seen")
+    else:
+        remarks.append("this view, before it was seen, from those before it")
+    goal = step.sensors["goal"][row]
+    is_colour = getattr(step.world.config, "goal", "") == "colour"
+    kind = "" if is_colour else f" {int(goal.argmax())}"
+    foot = f"episode {row + 1}   reward {step.rewards[row]:+.2f}   return {total:+.2f}   "
+    foot += "reached   " if step.success[row] else "time is up   " if step.truncated[row] else ""
+    return panels.compose(
+        [seen, above_it, imagined], titles, remarks, f"{foot}goal{kind}", patch=goal if is_colour else None
+    )
