@@ -55,7 +55,6 @@ TOUCH = 0.1
 """An object nearer than this to the body, in metres, is touched."""
 _CLEAR, _FAR = 0.3, 1.0
 _ATTEMPTS, _PLACES = 64, 32
-_HEADINGS, _LOOK_AHEAD = 48, 1.2
 _NAMES = {"colour": "hue", "shape": "shape"}
 _MOVES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
 """Turn and walk of each discrete action, as fractions of `turn` and `stride`."""
@@ -229,25 +228,21 @@ class World(envs.World):
     def _stand(self, at: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Name targets and place bodies in worlds `at` from uniform numbers; returns which of them it could."""
         every, centre, rim = np.arange(len(at)), self._centre[at], self._rim[at]
-        present, named = rim >= 0, self._factors[_NAMES[self.config.goal]][at]
+        named = self._factors[_NAMES[self.config.goal]][at]
         apart = np.abs(named[:, :, None] - named[:, None])
         # The family keeps hues further apart than this; interventions may not.
         twins = np.minimum(apart, 1 - apart) < 0.04 if self.config.goal == "colour" else apart == 0
-        twins &= present[:, None] & ~np.eye(self._k, dtype=bool)
-        order = np.cumsum(present & ~twins.any(-1), 1)
+        twins &= (rim[:, None] >= 0) & ~np.eye(self._k, dtype=bool)
+        order = np.cumsum((rim >= 0) & ~twins.any(-1), 1)
         self.target[at] = target = (order > u[:, :1] * order[:, -1:]).argmax(1)
 
-        places = (u[:, 1 : 1 + 2 * _PLACES].reshape(-1, _PLACES, 2) * 2 - 1) * (self._half - 0.05)
-        gap = np.linalg.norm(places[:, :, None] - centre[:, None], axis=-1) - rim[:, None]
-        free = np.where(present[:, None], gap, np.inf).min(-1) >= _CLEAR
-        free &= gap[every, :, target] >= _FAR
-        place = free.argmax(1)
-        self.position[at] = start = places[every, place]
-        self.yaw[at] = (u[every, 1 + 2 * _PLACES + place] * 2 - 1) * math.pi
-        good = free.any(1) & (order[:, -1] > 0)
+        clear = np.where(np.arange(self._k) == target[:, None], _FAR, _CLEAR)
+        start, yaw, good = discs.stand(u[:, 1:], centre, rim, self._half - 0.05, clear)
+        self.position[at], self.yaw[at] = start, yaw
+        good &= order[:, -1] > 0
         goal, within = centre[every, target], rim[every, target] + TOUCH
         rim[every, target] = -1
-        for i in np.flatnonzero(good & (discs.close_pairs(centre, rim) >= 3)):
+        for i in np.flatnonzero(good & discs.ringed(centre, rim)):
             good[i] = discs.reachable(start[i], goal[i], within[i], centre[i], rim[i], self._half)
         return good
 
@@ -271,7 +266,7 @@ class World(envs.World):
         self.action[...] = actions
         worlds = np.arange(self.n)
         before = discs.gaps(self.position, self._centre, self._rim)[worlds, self.target]
-        self.yaw = _wrap(self.yaw + moves[:, 0] * self.config.turn)
+        self.yaw = discs.wrap(self.yaw + moves[:, 0] * self.config.turn)
         heading = np.stack([np.cos(self.yaw), np.sin(self.yaw)], -1)
         wanted = self.position + heading * (moves[:, 1:] * self.config.stride)
         self.position = discs.slide(self.position, wanted, self._centre, self._rim, self._half)
@@ -333,26 +328,12 @@ class World(envs.World):
     def scripted(self):
         """Walks where the way is free, as near to the target's direction as can be."""
         worlds = np.arange(self.n)
-        away = self._centre[worlds, self.target] - self.position
         to_target = discs.gaps(self.position, self._centre, self._rim)[worlds, self.target]
-        offset = (np.arange(_HEADINGS) - _HEADINGS // 2) * (2 * math.pi / _HEADINGS)
-        angle = np.arctan2(away[:, 1], away[:, 0])[:, None] + offset
-        heading = np.stack([np.cos(angle), np.sin(angle)], -1)
         wide = np.where(self._rim < 0, -1.0, self._rim + TOUCH + 0.03)
         wide[worlds, self.target] = -1
-        way = discs.free_way(self.position, heading, self._centre, wide, self._half)
-        wanted = np.clip(to_target, 0, _LOOK_AHEAD)[:, None]
-        # The nearest free direction; where none is free, the longest way. Turning costs as much as leaving the
-        # direction of the target: a body that has chosen a side of an obstacle keeps to it.
-        cost = np.abs(offset) + np.abs(_wrap(angle - self.yaw[:, None]))
-        cost += np.where(way >= wanted, 0.0, 10.0 * (1 + wanted - way))
-        error = _wrap(angle[worlds, cost.argmin(1)] - self.yaw)
+        goal = self._centre[worlds, self.target]
+        error = discs.steer(self.position, self.yaw, goal, to_target, self._centre, wide, self._half)
         if self.config.actions == "discrete":
             return np.where(np.abs(error) <= self.config.turn / 2 + 1e-9, 2, np.where(error > 0, 0, 1))
         walk = np.where(np.abs(error) <= self.config.turn, 1, -1)
         return np.stack([np.clip(error / self.config.turn, -1, 1), walk], -1).astype(np.float32)
-
-
-def _wrap(angle: np.ndarray) -> np.ndarray:
-    """Angles, in [-pi, pi)."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -4,8 +4,10 @@ The square has its middle at the origin; `half` is half its side, less the body'
 is the distance, in metres, between a cylinder's axis and the middle of a body that touches it; -1: no cylinder.
 """
 
+import math
+
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 
 def gaps(
@@ -14,6 +16,33 @@ def gaps(
     """Metres between each body and each cylinder; infinite where there is none."""
     away = centre - position[:, None]
     return np.where(rim < 0, np.inf, np.sqrt((away * away).sum(-1)) - rim)
+
+
+def stand(
+    u: Float64[np.ndarray, "b u"],
+    centre: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+    half: float,
+    clear: Float64[np.ndarray, "b k"],
+) -> tuple[Float64[np.ndarray, "b 2"], Float64[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
+    """Where bodies may stand: the first of several random places that is `clear` metres away from each cylinder.
+
+    Args:
+        u: Uniform numbers in [0, 1), three for each place to try.
+        centre: Of the cylinders.
+        rim: Of the cylinders.
+        half: Places lie within it.
+        clear: Least gap between the body and each cylinder.
+
+    Returns:
+        Positions, headings in [-pi, pi), and for which of them a place was found.
+    """
+    every, n = np.arange(len(u)), u.shape[1] // 3
+    places = (u[:, : 2 * n].reshape(-1, n, 2) * 2 - 1) * half
+    away = np.linalg.norm(places[:, :, None] - centre[:, None], axis=-1)
+    free = ((away >= (rim + clear)[:, None]) | (rim < 0)[:, None]).all(-1)
+    first = free.argmax(1)
+    return places[every, first], (u[every, 2 * n + first] * 2 - 1) * math.pi, free.any(1)
 
 
 def slide(
@@ -71,11 +100,47 @@ def free_way(
     return np.minimum(way, to_wall(position[:, None], heading, half))
 
 
-def close_pairs(centre: Float64[np.ndarray, "b k 2"], rim: Float64[np.ndarray, "b k"]) -> Int64[np.ndarray, " b"]:
-    """How many pairs of cylinders stand so near each other that a body does not pass between them."""
+def steer(
+    position: Float64[np.ndarray, "b 2"],
+    yaw: Float64[np.ndarray, " b"],
+    goal: Float64[np.ndarray, "b 2"],
+    to_goal: Float64[np.ndarray, " b"],
+    centre: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+    half: float,
+    n_headings: int = 48,
+    look_ahead: float = 1.2,
+) -> Float64[np.ndarray, " b"]:
+    """How far each body should turn, in radians, to walk round cylinders to its goal, `to_goal` metres away.
+
+    It takes the direction nearest to the goal's that is free for `look_ahead` metres. Turning costs as much as leaving
+    the goal's direction, so that a body keeps to the side of an obstacle that it chose. Where no way is free, it takes
+    the longest.
+    """
+    offset = (np.arange(n_headings) - n_headings // 2) * (2 * math.pi / n_headings)
+    angle = np.arctan2(goal[:, 1] - position[:, 1], goal[:, 0] - position[:, 0])[:, None] + offset
+    way = free_way(position, np.stack([np.cos(angle), np.sin(angle)], -1), centre, rim, half)
+    wanted = np.clip(to_goal, 0, look_ahead)[:, None]
+    turn = wrap(angle - yaw[:, None])
+    cost = np.abs(offset) + np.abs(turn) + np.where(way >= wanted, 0.0, 10.0 * (1 + wanted - way))
+    return turn[np.arange(len(turn)), cost.argmin(1)]
+
+
+def wrap(angle: np.ndarray) -> np.ndarray:
+    """Angles, in [-pi, pi)."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
+
+def ringed(centre: Float64[np.ndarray, "b k 2"], rim: Float64[np.ndarray, "b k"]) -> Bool[np.ndarray, " b"]:
+    """Whether some of the cylinders form a ring without a gap wide enough for a body: it may close something off."""
     distance = np.linalg.norm(centre[:, :, None] - centre[:, None], axis=-1)
     near = (distance < rim[:, :, None] + rim[:, None]) & (rim[:, :, None] >= 0) & (rim[:, None] >= 0)
-    return np.triu(near, 1).sum((1, 2))
+    near &= ~np.eye(rim.shape[1], dtype=bool)
+    # A graph without rings is a forest: taking away leaves takes it all.
+    for _ in range(rim.shape[1]):
+        inner = near.sum(-1) >= 2
+        near &= inner[:, :, None] & inner[:, None]
+    return near.any((1, 2))
 
 
 def reachable(
@@ -85,11 +150,11 @@ def reachable(
     centre: Float64[np.ndarray, "k 2"],
     rim: Float64[np.ndarray, " k"],
     half: float,
-    cell: float = 0.05,
+    cell: float = 0.1,
 ) -> bool:
     """Whether one body can walk from `start` to `within` metres of `goal`: a flood over a grid of width `cell`.
 
-    Slow; where all cylinders are clear of the walls, only three `close_pairs` or more can close anything off.
+    Slow; where all cylinders are clear of the walls, only those that are `ringed` can close anything off.
     """
     line = np.arange(-half, half + cell / 2, cell)
     grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1)

@@ -132,11 +132,23 @@ def test_a_walled_off_target_is_found_out():
     angle = np.arange(8) * math.pi / 4
     ring = np.stack([np.cos(angle), np.sin(angle)], 1)
     rim = np.full(8, 0.55)
-    assert discs.close_pairs(ring[None], rim[None])[0] == 8
+    assert discs.ringed(ring[None], rim[None])[0]
     assert not discs.reachable(np.array([2.5, 2.5]), np.zeros(2), 0.3, ring, rim, 3.0)
     rim[3] = -1
-    assert discs.close_pairs(ring[None], rim[None])[0] == 6
+    assert not discs.ringed(ring[None], rim[None])[0]
     assert discs.reachable(np.array([2.5, 2.5]), np.zeros(2), 0.3, ring, rim, 3.0)
+
+
+def test_only_rings_close_anything_off():
+    rng = np.random.default_rng(3)
+    angle = np.arange(6) * math.pi / 3 + rng.uniform(-0.4, 0.4, (150, 6))
+    centre = np.stack([np.cos(angle), np.sin(angle)], -1) * rng.uniform(1.1, 1.7, (150, 6, 1))
+    rim, start = rng.uniform(0.6, 0.9, (150, 6)), np.array([2.9, 2.9])
+    free = discs.gaps(np.zeros((150, 2)), centre, rim).min(1) > 0.1
+    ways = [discs.reachable(start, np.zeros(2), 0.1, c, r, 3.0) for c, r in zip(centre[free], rim[free])]
+    closed, ringed = ~np.array(ways), discs.ringed(centre[free], rim[free])
+    assert closed.any() and not ringed.all()
+    assert ringed[closed].all()
 
 
 def test_every_object_is_a_target_sometimes():
