@@ -13,7 +13,7 @@ https://arxiv.org/abs/2107.05686). No checkpoint is ever chosen by its score her
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def _sets_scale(row: Measurement, about: dict) -> bool:
     return same and row.protocol == NAME and row.metric == "return" and row.learner in agents.PLAYERS
 
 
-def seen(splits: dict[str, factors.Split], encoder_split: str, policy_split: str, test_split: str) -> str:
+def seen(splits: Mapping[str, factors.Split], encoder_split: str, policy_split: str, test_split: str) -> str:
     """Who had seen a test split, asked of the distributions themselves.
 
     Args:
@@ -122,7 +122,7 @@ def seen(splits: dict[str, factors.Split], encoder_split: str, policy_split: str
     return evaluation.NEW_TO_POLICY
 
 
-def _within(splits: dict[str, factors.Split], test: str, trained: str) -> bool:
+def _within(splits: Mapping[str, factors.Split], test: str, trained: str) -> bool:
     return test == trained or splits[test].in_distribution_of == trained
 
 

@@ -107,7 +107,7 @@ def _classes(xs, ys):
             return None
         truth = factor.values[kept]
         _, counts = np.unique(truth, return_counts=True)
-        chance = counts.max() / len(truth)
+        chance = float(counts.max() / len(truth))
         if chance == 1:
             return None
         accuracy = float((best.predict(x[kept]) == truth).mean())
