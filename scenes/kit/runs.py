@@ -212,7 +212,10 @@ def save_tensors(tensors: Mapping[str, Any]) -> bytes:
         import safetensors.torch
         import torch
 
-        return safetensors.torch.save({n: torch.as_tensor(v).detach().cpu().clone() for n, v in tensors.items()})
+        packed = {"memory_format": torch.contiguous_format}
+        return safetensors.torch.save(
+            {n: torch.as_tensor(v).detach().cpu().clone(**packed) for n, v in tensors.items()}
+        )
     arrays = {n: v.detach().cpu().numpy() if hasattr(v, "detach") else v for n, v in tensors.items()}
     return safetensors.numpy.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
 
