@@ -193,31 +193,31 @@ def _check_names(argv: Sequence[str], flags: dict[str, Any]) -> None:
 
 def _slip(told: str, argv: Sequence[str], flags: dict[str, Any]) -> errors.CaveError:
     """tyro's complaint as one line."""
-    text = " ".join(re.sub(r"[^\x20-\x7e]", " ", told).split())
-    found = re.search(r"(?:argument|parsing|options:) '?(--[\w.-]+)", text)
-    name = found[1].replace("_", "-").rstrip(".") if found else ""
-    if name in flags:
+    text = " ".join(re.sub(r"[^\x20-\x7e]|-{4,}", " ", told).split())
+    packed = text.replace(" ", "")  # its lines break anywhere, at hyphens too
+    for name in flags:
         words = _values(argv, name)
+        if words is None or not (f"argument'{name}'" in packed or f"parsing{name}:" in packed):
+            continue
         kind = flags[name]
         if typing.get_origin(kind) is typing.Literal and words:
             return errors.unknown(f"value of {name}", words[-1], map(str, typing.get_args(kind)))
         given = f"not {' '.join(words)!r}" if words else "and was given nothing"
         return errors.CaveError(f"{name} wants {_describe(kind)}, {given}", errors.USAGE)
-    stray = re.search(r"nrecognized options: ([^-\s]\S*)", text)
-    if stray:
-        return errors.CaveError(f"unexpected {stray[1]!r}: options begin with --, see --help", errors.USAGE)
-    text = re.sub(r"-{4,}.*", "", text)
+    for word in argv:
+        if f"ecognizedoptions:{''.join(word.split())}" in packed:
+            return errors.CaveError(f"unexpected {word!r}: options begin with --, see --help", errors.USAGE)
     return errors.CaveError(text or "the options cannot be read: see --help", errors.USAGE)
 
 
-def _values(argv: Sequence[str], name: str) -> list[str]:
-    """The words given to option `name`."""
-    values, inside = [], False
+def _values(argv: Sequence[str], name: str) -> list[str] | None:
+    """The words given to option `name`; None if it is not on the line."""
+    values, inside = None, False
     for word in argv:
         if word.startswith("--"):
             flag, equals, value = word.partition("=")
             inside = flag.replace("_", "-") == name
-            values += [value] if inside and equals else []
+            values = ([value] if equals else []) if inside else values
         elif inside:
             values.append(word)
     return values

@@ -14,7 +14,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MASK = (1 << 64) - 1
 
 
-def derive(seed: int, *words: str | int) -> int:
+def derive(seed: int | np.integer, *words: str | int | np.integer) -> int:
     """A 63-bit seed for the consumer named by `words`, from `seed` (any integer).
 
     Different words give independent seeds; ("a", "bc") and ("ab", "c") differ, as do 1 and "1".
@@ -22,7 +22,7 @@ def derive(seed: int, *words: str | int) -> int:
     return int.from_bytes(_digest(seed, words)[:8], "big") >> 1
 
 
-def generator(seed: int, *words: str | int) -> np.random.Generator:
+def generator(seed: int | np.integer, *words: str | int | np.integer) -> np.random.Generator:
     """A numpy generator (Philox) for the consumer named by `words`."""
     return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(seed, words)[:16], "big")))
 
@@ -57,7 +57,7 @@ def _mix(z: np.ndarray) -> np.ndarray:
     return z
 
 
-def _digest(seed: int, words: tuple[str | int, ...]) -> bytes:
+def _digest(seed: int | np.integer, words: tuple) -> bytes:
     # Each part carries its type and length, so that no two lists of words spell the same text.
     plain = [part if isinstance(part, str) else int(part) for part in (seed, *words)]
     parts = [f"{type(part).__name__}:{len(str(part))}:{part}" for part in plain]
