@@ -150,3 +150,28 @@ def test_images_too_small_for_the_pixel_policy_are_refused_in_one_line(guess):
     world.observation_space["image"] = type(world.observation_space["image"])(0, 255, (16, 16, 3), np.uint8)
     with pytest.raises(errors.CaveError, match="16x16 are too small"):
         encoded.Pixels(5).space(world.observation_space)
+
+
+def test_stable_baselines_own_tools_take_it_for_one_of_theirs(guess, trace):
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.evaluation import evaluate_policy
+    from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor
+
+    venv = encoded.EncodedVecEnv(guess(4), encoded.Codes(trace, "trace"))
+    model = PPO("MlpPolicy", VecCheckNan(venv, raise_exception=True), n_steps=8, batch_size=16, n_epochs=1, seed=1)
+    model.learn(64)
+    # Both record returns; theirs from the rewards that it sees, ours from the worlds.
+    monitored = VecMonitor(encoded.EncodedVecEnv(guess(4), encoded.Codes(trace, "trace")))
+    returns, lengths = evaluate_policy(model, monitored, n_eval_episodes=12, return_episode_rewards=True)
+    ours = monitored.venv.finished[: len(returns)]
+    assert sorted(length for _, length, _ in ours) == sorted(lengths)
+    assert sorted(total for total, _, _ in ours) == pytest.approx(sorted(returns))
+
+
+def test_seeds_given_by_seed_are_those_of_the_worlds(guess):
+    venv = encoded.EncodedVecEnv(guess(3), encoded.State())
+    venv.seed(40)
+    first = venv.reset()
+    assert venv.world.seeds.tolist() == [40, 41, 42]
+    np.testing.assert_array_equal(first, encoded.EncodedVecEnv(guess(3, seed=40), encoded.State()).reset())
+    assert [info["factors"]["number"] for info in venv.reset_infos] == venv.world.number().tolist()
