@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import agents
+import evaluation
 from evaluation import Measurement, Subject, page
 from evaluation.page import cells, drawings, elements
 from evaluation.stats import comparisons, intervals
@@ -61,7 +62,7 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
         return
     split, frames = common["policy_split"], common["pretraining_frames"]
     total = common.pop("env_steps")
-    common |= {"test_split": split, "n_samples": config.episodes}
+    common |= {"test_split": split, "n_samples": config.episodes, "seen": evaluation.IN_DISTRIBUTION}
     steps, returns = curve(subject.policy, config.points)
     row = lambda metric, value, env_steps: Measurement(
         protocol=NAME, metric=metric, value=float(value), env_steps=int(env_steps), **common

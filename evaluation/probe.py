@@ -30,8 +30,7 @@ from evaluation import Measurement, Subject, page
 from evaluation.page import cells, elements
 from evaluation.readouts import glimpses, linear
 from evaluation.stats import intervals
-from evaluation.studies import facts, study
-from evaluation.transfer import seen, split_hash
+from evaluation.studies import exposure, facts, study
 from scenes.kit import seeds
 
 NAME = "probe"
@@ -90,8 +89,8 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     for name in config.splits or splits:
         raw_test, truth = look(name, "test", config.test_scenes)
         x = features(raw_test)
-        about = {"test_split": name, "split_hash": split_hash(splits[name])}
-        about["seen"] = seen(splits, common["encoder_split"], TRAIN, name)
+        about = {"test_split": name, "split_hash": exposure.split_hash(splits[name])}
+        about["seen"] = exposure.seen(splits, common["encoder_split"], TRAIN, name)
         for item, score in readouts.items():
             tested = score and score(x, truth[item])
             for metric, value in zip(("score", "accuracy", "chance"), tested or ()):

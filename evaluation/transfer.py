@@ -13,7 +13,7 @@ https://arxiv.org/abs/2107.05686). No checkpoint is ever chosen by its score her
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,8 @@ import evaluation
 from evaluation import Measurement, Subject, page
 from evaluation.page import cells, drawings, elements
 from evaluation.stats import aggregates, comparisons
-from evaluation.studies import facts, study
-from scenes import factors
-from scenes.kit import options, seeds
+from evaluation.studies import exposure, facts, study
+from scenes.kit import seeds
 
 NAME = "transfer"
 N_WORLDS = 128
@@ -86,9 +85,13 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
             n_worlds=N_WORLDS,
             deterministic=config.deterministic,
         )
-        common = about | {"test_split": name, "split_hash": split_hash(splits[name]), "n_samples": config.episodes}
+        common = about | {
+            "test_split": name,
+            "split_hash": exposure.split_hash(splits[name]),
+            "n_samples": config.episodes,
+        }
         if subject.policy:
-            common["seen"] = seen(splits, about["encoder_split"], about["policy_split"], name)
+            common["seen"] = exposure.seen(splits, about["encoder_split"], about["policy_split"], name)
         score = float(played["return"].mean())
         values = {"return": score, "success": played["success"].mean(), "length": played["length"].mean()}
         if ("random", name) in scale and ("scripted", name) in scale:
@@ -102,34 +105,6 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
 def _sets_scale(row: Measurement, about: dict) -> bool:
     same = all(getattr(row, name) == about[name] for name in ("env", "scenes_hash", "options_hash"))
     return same and row.protocol == NAME and row.metric == "return" and row.learner in agents.PLAYERS
-
-
-def seen(splits: Mapping[str, factors.Split], encoder_split: str, policy_split: str, test_split: str) -> str:
-    """Who had seen a test split, asked of the distributions themselves.
-
-    Args:
-        splits: Of the environment.
-        encoder_split: What the encoder was trained on beforehand; empty where it was not: only the policy counts then.
-        policy_split: What the policy was trained on.
-        test_split: What is asked about.
-    """
-    if _within(splits, test_split, policy_split):
-        return evaluation.IN_DISTRIBUTION
-    if factors.overlap(splits[policy_split], splits[test_split]) is not None:
-        return evaluation.PARTLY_SEEN
-    if encoder_split and not _within(splits, test_split, encoder_split):
-        return evaluation.NEW_TO_BOTH
-    return evaluation.NEW_TO_POLICY
-
-
-def _within(splits: Mapping[str, factors.Split], test: str, trained: str) -> bool:
-    return test == trained or splits[test].in_distribution_of == trained
-
-
-def split_hash(split: factors.Split) -> str:
-    """Hash of a split's distributions, as twelve hexadecimal digits; how objects are made to fit is not part of it."""
-    objects = split.objects
-    return options.config_hash([split.name, *map(repr, (split.scene, objects.count, objects.each, objects.some))])
 
 
 def sections(rows: list[Measurement]) -> list[page.Section]:

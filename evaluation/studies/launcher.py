@@ -25,6 +25,15 @@ def ensure(pieces: Sequence[grid.Piece], jobs: int = 1) -> list[Path]:
     if missing:
         n_done = len({str(piece.folder) for piece in pieces}) - len(missing)
         print(f"{len(missing)} runs to train, {n_done} found done", flush=True)
+    try:
+        _train_all(missing, jobs)
+    except (SystemExit, KeyboardInterrupt):
+        print("the study was interrupted: the same line, run again, goes on", file=sys.stderr, flush=True)
+        raise
+    return [piece.folder for piece in pieces]
+
+
+def _train_all(missing: Sequence[grid.Piece], jobs: int) -> None:
     started = time.monotonic()
     if jobs == 1 or len(missing) < 2:
         for number, piece in enumerate(missing, start=1):
@@ -38,7 +47,6 @@ def ensure(pieces: Sequence[grid.Piece], jobs: int = 1) -> list[Path]:
             for number, done in enumerate(concurrent.futures.as_completed(waiting), start=1):
                 done.result()
                 _report(number, len(missing), started)
-    return [piece.folder for piece in pieces]
 
 
 def train(piece: grid.Piece) -> None:

@@ -89,9 +89,11 @@ def encoders(config: Study, env_config: Any) -> list[Subject]:
 
 
 def with_seeds(subjects: list[Subject], n: int) -> Iterator[Subject]:
-    """Each subject with seeds 0 to n - 1."""
+    """Each subject with seeds 0 to n - 1; an untrained encoder is another one for each."""
     for subject in subjects:
-        yield from (dataclasses.replace(subject, seed=seed) for seed in range(n))
+        for seed in range(n):
+            own = seed if subject.learner.startswith("untrained:") else subject.encoder_seed
+            yield dataclasses.replace(subject, seed=seed, encoder_seed=own)
 
 
 def policies(config: Study, agent_config: Any, env_config: Any) -> list[Subject]:
