@@ -64,8 +64,8 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     total = common.pop("env_steps")
     common |= {"test_split": split, "n_samples": config.episodes, "seen": evaluation.IN_DISTRIBUTION}
     steps, returns = curve(subject.policy, config.points)
-    row = lambda metric, value, env_steps: Measurement(
-        protocol=NAME, metric=metric, value=float(value), env_steps=int(env_steps), **common
+    row = lambda metric, value, env_steps, item="": Measurement(
+        protocol=NAME, metric=metric, value=float(value), env_steps=int(env_steps), item=item, **common
     )
     for at, value in zip(steps, returns):
         yield row("return", value, at)
@@ -76,10 +76,11 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
         return
     wanted = scale["random"] + config.threshold * (scale["scripted"] - scale["random"])
     found = first_reached(steps, returns, wanted, config.window)
-    yield row(_REACHED, found is not None, total)
+    item = f"normalised {config.threshold:g}"
+    yield row(_REACHED, found is not None, total, item)
     if found is not None:
-        yield row("steps to threshold", found, total)
-        yield row("steps and frames to threshold", found + frames, total)
+        yield row("steps to threshold", found, total, item)
+        yield row("steps and frames to threshold", found + frames, total, item)
 
 
 def _player(config: Config, subject: Subject, common: dict) -> Measurement:
@@ -160,7 +161,10 @@ def _body(rows: list[Measurement]) -> str:
             line.append(elements.words(_median(cells.pick(own, metric=metric), len(reached))))
         body.append(line)
     heads = ["encoder", ("mean return", "over all of training"), ("pretraining frames", "images, charged once")]
-    heads += [("runs that reached", "the threshold"), ("environment steps to it", "median over all runs")]
+    heads += [
+        ("runs that reached", " / ".join(cells.distinct(cells.pick(rows, metric=_REACHED), "item")) or "the threshold"),
+        ("environment steps to it", "median over all runs"),
+    ]
     heads += [("with pretraining frames", "median over all runs")]
     return "".join([*parts, elements.table(heads, body)])
 

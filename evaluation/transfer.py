@@ -189,8 +189,7 @@ def _duels(shown: dict[str, list[Measurement]], new: list[str]) -> str:
     for name, ours in tables.items():
         line = [elements.words(name)]
         for other, theirs in tables.items():
-            chance = comparisons.probability_of_improvement(ours, theirs)
-            line.append(elements.words("" if other == name else f"{chance:.2f}"))
+            line.append(elements.words("") if other == name else elements.cell(comparisons.improvement(ours, theirs)))
         body.append(line)
     note = "How often a policy of the row beats one of the column, by its mean normalised score on the new splits."
     heads = ["encoder", *tables]

@@ -135,6 +135,17 @@ def test_probability_of_improvement(ours, theirs):
         assert got == pytest.approx(oracle / (len(ours) * len(theirs)))
 
 
+def test_interval_of_the_probability_of_improvement():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(0.5, 1, 12), rng.normal(0, 1, 9)
+    got = comparisons.improvement(ours, theirs, n_resamples=4000)
+    draws = [comparisons.probability_of_improvement(rng.choice(ours, 12), rng.choice(theirs, 9)) for _ in range(2000)]
+    assert got.value == comparisons.probability_of_improvement(ours, theirs)
+    assert (got.low, got.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.03)
+    apart = comparisons.improvement(ours + 100, theirs)
+    assert (apart.value, apart.low, apart.high) == (1, 1, 1)
+
+
 def test_normalisation_puts_chance_at_zero_and_the_scripted_player_at_one():
     assert comparisons.normalised(-2.0, -2.0, 6.0) == 0
     assert comparisons.normalised(6.0, -2.0, 6.0) == 1
