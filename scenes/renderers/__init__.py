@@ -1,0 +1,64 @@
+"""Scenes to pictures: the contract of renderers. A module beside this file is one of them (`raycast`, `mujoco`).
+
+    load(scenes, **options) -> handle                                       copies, checks, compiles; once per batch
+    handle.render(cameras, poses=None, mask=None, out=None) -> Frames       as often as the world moves
+    handle.update(scenes, rows)                                             other scenes in the places `rows`
+
+`poses = (position (n, 3), rotation (n, 4))` replaces the poses of all `n` solids of the loaded batch, in their order, for
+this call only; a world that moves hands over nothing else. `mask` (b,) chooses the cameras that are drawn; rows of the
+others stay as they were. `out` is a `Frames` of the right shape to draw into; without it the handle's own arrays are
+given back, and its next call overwrites them.
+
+What every renderer agrees on: surfaces are seen from outside only (a camera within a solid looks through it), a plane
+from its +z side; shading is Lambert's, `colour * (ambient + sum of light * max(0, n . l))`, clipped, with no fall-off
+and no gamma. Planes cast no shadows: they are the stage, and one sun must light a whole room.
+"""
+
+import math
+
+import numpy as np
+
+import scenes
+from scenes.kit import errors, plugins
+
+LARGEST = 4096
+"""Most rows or columns of a picture."""
+
+
+def load(name: str, batch: scenes.Scenes, **options):
+    """A handle of renderer `name` with `batch` loaded; `options` are those of its module's `load`.
+
+    Raises:
+        errors.CaveError: no such renderer, nothing to draw, or what it needs is missing from this machine.
+    """
+    return plugins.load("scenes.renderers", name, "renderer").load(batch, **options)
+
+
+def check_scenes(batch: scenes.Scenes) -> None:
+    """Raise CaveError, in one line, for scenes that cannot be drawn."""
+    try:
+        batch.check()
+    except ValueError as error:
+        raise errors.CaveError(str(error)) from None
+    if not len(batch):
+        raise errors.CaveError("there are no scenes to draw: the batch is empty, wanted at least one")
+
+
+def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
+    """Raise CaveError, in one line, for cameras that cannot look at a batch of `n_scenes`."""
+    b, size = len(cameras), (cameras.height, cameras.width)
+    if not b:
+        raise errors.CaveError("there are no cameras to draw for: wanted at least one")
+    if not all(1 <= edge <= LARGEST for edge in size):
+        raise errors.CaveError(f"pictures are {size[0]} x {size[1]} pixels, wanted 1 to {LARGEST} each way")
+    if not 0 < cameras.fov < math.pi:
+        raise errors.CaveError(f"cameras: fov is {cameras.fov}, wanted an angle between 0 and pi radians")
+    for what, shape in (("position", (b, 3)), ("rotation", (b, 4))):
+        array = np.asarray(getattr(cameras, what))
+        if array.shape != shape:
+            raise errors.CaveError(f"cameras: {what} has shape {array.shape}, wanted {shape}")
+        if not np.isfinite(array).all():
+            raise errors.CaveError(f"cameras: {what} holds values that are not finite")
+    scene = np.asarray(cameras.scene)
+    if scene.min() < 0 or scene.max() >= n_scenes:
+        raise errors.CaveError(f"cameras: scene lies in {scene.min()}..{scene.max()}, wanted 0..{n_scenes - 1}")

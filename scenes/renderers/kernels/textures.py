@@ -1,0 +1,129 @@
+"""Surface patterns: how much of the second colour a point shows, from 0 to 1.
+
+All are functions of a point in periods of the texture and of the width, in periods, that one pixel covers there: edges
+are as soft as a pixel is wide and what is finer than a pixel fades to its mean, so distant floors do not shimmer.
+"""
+
+import numba
+import numpy as np
+
+from scenes.renderers.kernels.surfaces import HALF, ONE, SCALAR, ZERO
+
+QUARTER = np.float32(0.25)
+TWO, THREE = np.float32(2), np.float32(3)
+JOINT = np.float32(0.035)
+"""Half width of the mortar between bricks, in periods."""
+NARROW = np.float32(1e-4)
+
+
+@numba.njit(**SCALAR)
+def _square(u, width):
+    """A square wave of period 1, +1 in the first half of it, seen through a window of that width."""
+    v = u + QUARTER
+    v = v - np.floor(v)
+    fade = min(max(np.float32(1.5) - width, ZERO), ONE)
+    return min(max((QUARTER - abs(v - HALF)) * TWO / max(width, NARROW), -ONE), ONE) * fade
+
+
+@numba.njit(**SCALAR)
+def stripes(u, v, w, fu, fv, fw):
+    """Stripes along x."""
+    return HALF - HALF * _square(u, fu)
+
+
+@numba.njit(**SCALAR)
+def checker(u, v, w, fu, fv, fw):
+    """Cubes of half a period."""
+    return HALF - HALF * _square(u, fu) * _square(v, fv) * _square(w, fw)
+
+
+@numba.njit(**SCALAR)
+def _gap(u, width, joint):
+    """1 within the joints of that half width around the whole numbers, 0 between them."""
+    edge = abs(u - np.floor(u + HALF))
+    soft = max(width, NARROW)
+    cover = min(max((joint - edge) / soft + HALF, ZERO), ONE)
+    mean = joint + joint
+    fade = min(max(TWO - TWO * width, ZERO), ONE)
+    return mean + (min(cover, mean / soft) - mean) * fade
+
+
+@numba.njit(**SCALAR)
+def bricks(u, v, w, fu, fv, fw):
+    """Bricks a period long and half a period high, stacked along y, every other row shifted by half; mortar between."""
+    rise = v + v
+    row = np.floor(rise)
+    shift = HALF * (row - TWO * np.floor(row * HALF))
+    across = _gap(rise, fv + fv, JOINT + JOINT)
+    along = _gap(u + shift, fu, JOINT)
+    deep = _gap(w + shift + HALF, fw, JOINT)
+    return ONE - (ONE - across) * (ONE - along) * (ONE - deep)
+
+
+@numba.njit(**SCALAR)
+def _hash(x, y, z):
+    """A number in [0, 1) from the corner of a lattice."""
+    h = np.uint32(np.uint32(x) * np.uint32(0x8DA6B343)) ^ np.uint32(np.uint32(y) * np.uint32(0xD8163841))
+    h = np.uint32(h ^ np.uint32(np.uint32(z) * np.uint32(0xCB1AB31F)))
+    h = np.uint32(np.uint32(h ^ (h >> np.uint32(15))) * np.uint32(0x2C1B3C6D))
+    return np.float32(np.int32(h >> np.uint32(8))) * np.float32(1 / (1 << 24))
+
+
+@numba.njit(**SCALAR)
+def _smooth(a):
+    return a * a * (THREE - TWO * a)
+
+
+@numba.njit(**SCALAR)
+def _lattice(u, v, w):
+    """Value noise: random numbers on the whole numbers, smooth between them."""
+    fu, fv, fw = np.floor(u), np.floor(v), np.floor(w)
+    x, y, z = np.int32(fu), np.int32(fv), np.int32(fw)
+    x1, y1, z1 = np.int32(x + np.int32(1)), np.int32(y + np.int32(1)), np.int32(z + np.int32(1))
+    a, b, c = _smooth(u - fu), _smooth(v - fv), _smooth(w - fw)
+    p = _hash(x, y, z) + a * (_hash(x1, y, z) - _hash(x, y, z))
+    q = _hash(x, y1, z) + a * (_hash(x1, y1, z) - _hash(x, y1, z))
+    r = _hash(x, y, z1) + a * (_hash(x1, y, z1) - _hash(x, y, z1))
+    s = _hash(x, y1, z1) + a * (_hash(x1, y1, z1) - _hash(x, y1, z1))
+    p, r = p + b * (q - p), r + b * (s - r)
+    return p + c * (r - p)
+
+
+@numba.njit(**SCALAR)
+def _flat_lattice(u, v):
+    fu, fv = np.floor(u), np.floor(v)
+    x, y, z = np.int32(fu), np.int32(fv), np.int32(0)
+    x1, y1 = np.int32(x + np.int32(1)), np.int32(y + np.int32(1))
+    a, b = _smooth(u - fu), _smooth(v - fv)
+    p = _hash(x, y, z) + a * (_hash(x1, y, z) - _hash(x, y, z))
+    q = _hash(x, y1, z) + a * (_hash(x1, y1, z) - _hash(x, y1, z))
+    return p + b * (q - p)
+
+
+@numba.njit(**SCALAR)
+def _cloud(coarse, fine, width):
+    """Two octaves of noise as a mixture, with more contrast and less of what is finer than a pixel."""
+    coarse = (coarse - HALF) * min(max(TWO - TWO * width, ZERO), ONE)
+    fine = (fine - HALF) * min(max(TWO - TWO * TWO * width, ZERO), ONE)
+    return min(max(HALF + np.float32(1.1) * coarse + np.float32(0.5) * fine, ZERO), ONE)
+
+
+FREQUENCY = np.float32(4)
+"""Lattice cells of the noise in a period."""
+OFFSET = np.float32(19.19)
+
+
+@numba.njit(**SCALAR)
+def noise(u, v, w, fu, fv, fw):
+    """Clouds of about a quarter of a period."""
+    u, v, w = u * FREQUENCY, v * FREQUENCY, w * FREQUENCY
+    fine = _lattice(u + u + OFFSET, v + v + OFFSET, w + w + OFFSET)
+    return _cloud(_lattice(u, v, w), fine, max(max(fu, fv), fw) * FREQUENCY)
+
+
+@numba.njit(**SCALAR)
+def flat_noise(u, v, fu, fv):
+    """The same on a plane, cheaper."""
+    u, v = u * FREQUENCY, v * FREQUENCY
+    fine = _flat_lattice(u + u + OFFSET, v + v + OFFSET)
+    return _cloud(_flat_lattice(u, v), fine, max(fu, fv) * FREQUENCY)

@@ -1,0 +1,207 @@
+"""The default renderer: a ray caster on all CPU cores, without OpenGL, display or driver.
+
+It draws every kind of solid and texture of `scenes`, several lights, hard shadows and supersampling. The same inputs give
+the same bytes with any number of threads. `kernels/` holds its inner loops; numba compiles them on first use (said on
+standard error, kept for the next time).
+"""
+
+import sys
+import threading
+
+import numba
+import numpy as np
+from jaxtyping import Int
+from numba.core import event
+
+import scenes
+from scenes import renderers
+from scenes.kit import errors
+from scenes.renderers.kernels import frame
+
+# numba's fallback threading layer aborts the process when two threads launch at once; its event listeners are global.
+_LAUNCH = threading.Lock()
+
+
+def load(batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capacity: int = 0) -> "Handle":
+    """Make scenes ready to be drawn.
+
+    Args:
+        batch: At least one scene.
+        shadows: Whether lights cast hard shadows of all solids but planes.
+        supersample: Rays per pixel each way; colours are the mean of `supersample` squared, each rounded to a byte, while
+            depth and ids stay those of the ray through the pixel's centre.
+        capacity: Solids to keep room for in each scene, for `update`; it grows by itself when needed.
+
+    Raises:
+        errors.CaveError: the scenes or the options cannot be drawn.
+    """
+    if not 1 <= supersample <= 8:
+        raise errors.CaveError(f"raycast: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
+    renderers.check_scenes(batch)
+    return Handle(batch, shadows, supersample, capacity)
+
+
+class Handle:
+    """Scenes that are ready to be drawn, and the arrays they are drawn into. See `scenes.renderers`."""
+
+    def __init__(self, batch: scenes.Scenes, shadows: bool, supersample: int, capacity: int):
+        self._shadows, self._ratio = bool(shadows), int(supersample)
+        self._buffers: dict[str, np.ndarray] = {}
+        self._lock = threading.RLock()
+        self._reserve(len(batch), max(capacity, int(batch.n_solids.max())), batch.light_position.shape[1])
+        self._put(batch, np.arange(len(batch)))
+
+    def _reserve(self, b: int, capacity: int, n_lights: int) -> None:
+        n = b * capacity
+        self._capacity = capacity
+        self._first = np.arange(b, dtype=np.int64) * capacity
+        self._count = np.zeros(b, np.int64)
+        self._kind, self._texture = np.zeros(n, np.int32), np.zeros(n, np.int32)
+        self._look = np.zeros((n, 10), np.float32)
+        self._position, self._rotation = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
+        self._lights, self._air = np.zeros((b, n_lights, 7), np.float32), np.zeros((b, 6), np.float32)
+
+    def _put(self, batch: scenes.Scenes, rows: np.ndarray) -> None:
+        counts = batch.n_solids
+        # Where each solid goes: its scene's place, then its number within the scene.
+        to = np.repeat(self._first[rows] - batch.offsets[:-1], counts) + np.arange(len(batch.kind))
+        self._count[rows] = counts
+        self._kind[to], self._texture[to] = batch.kind, batch.texture
+        self._look[to, :3], self._look[to, 3] = batch.size, batch.texture_scale
+        self._look[to, 4:] = batch.colour.reshape(-1, 6)
+        self._position[to], self._rotation[to] = batch.position, batch.rotation
+        self._lights[rows, :, :3], self._lights[rows, :, 3:6] = batch.light_position, batch.light_colour
+        self._lights[rows, :, 6] = batch.light_is_sun
+        self._air[rows, :3], self._air[rows, 3:] = batch.ambient, batch.sky
+        self._pose_first = np.concatenate([[0], np.cumsum(self._count)])
+
+    def update(self, batch: scenes.Scenes, rows: Int[np.ndarray, " b"]) -> None:
+        """Put other scenes in the places `rows` of the loaded batch; the rest stays.
+
+        Raises:
+            errors.CaveError: the scenes cannot be drawn, or do not fit the places.
+        """
+        renderers.check_scenes(batch)
+        rows = np.asarray(rows)
+        if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= len(self._count):
+            raise errors.CaveError(
+                f"update: {len(batch)} scenes for rows {rows.tolist()} of {len(self._count)}: wanted one row each"
+            )
+        if batch.light_position.shape[1] != self._lights.shape[1]:
+            raise errors.CaveError(
+                f"update: scenes have {batch.light_position.shape[1]} lights, those loaded {self._lights.shape[1]}"
+            )
+        with self._lock:
+            most = int(batch.n_solids.max())
+            if most > self._capacity:
+                self._grow(most)
+            self._put(batch, rows)
+
+    def _grow(self, capacity: int) -> None:
+        names = ("_kind", "_texture", "_look", "_position", "_rotation")
+        old = {name: getattr(self, name).reshape(len(self._count), self._capacity, -1) for name in names}
+        count, lights, air = self._count, self._lights, self._air
+        before = self._capacity
+        self._reserve(len(count), capacity, lights.shape[1])
+        for name, value in old.items():
+            getattr(self, name).reshape(len(count), capacity, -1)[:, :before] = value
+        self._count, self._lights, self._air = count, lights, air
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: type, kept: bool = False) -> np.ndarray:
+        """An array that is made anew only when a larger one is asked for; `kept` also when its rows change."""
+        size = int(np.prod(shape))
+        array = self._buffers.get(name)
+        if array is None or array.size < size:
+            array = self._buffers[name] = np.zeros(size, dtype)
+        return array[:size].reshape(shape)
+
+    def render(
+        self,
+        cameras: scenes.Cameras,
+        poses: tuple[np.ndarray, np.ndarray] | None = None,
+        mask: np.ndarray | None = None,
+        out: scenes.Frames | None = None,
+    ) -> scenes.Frames:
+        """Draw what `b` cameras see; arguments and result are those of `scenes.renderers`.
+
+        Raises:
+            errors.CaveError: cameras, poses, mask or out do not fit, or hold values that are not finite.
+        """
+        renderers.check_cameras(cameras, len(self._count))
+        with self._lock:
+            return self._render(cameras, poses, mask, out)
+
+    def _render(self, cameras, poses, mask, out) -> scenes.Frames:
+        b, h, w, ratio = len(cameras), cameras.height, cameras.width, self._ratio
+        position, rotation, pose_first = self._position, self._rotation, self._first
+        if poses is not None:
+            n = int(self._pose_first[-1])
+            position, rotation = (np.ascontiguousarray(array, np.float32) for array in poses)
+            if position.shape != (n, 3) or rotation.shape != (n, 4):
+                raise errors.CaveError(
+                    f"poses have shapes {position.shape} and {rotation.shape}, wanted {(n, 3)} and {(n, 4)}"
+                )
+            pose_first = self._pose_first
+        drawn = np.ones(b, bool) if mask is None else np.ascontiguousarray(mask, bool)
+        if drawn.shape != (b,):
+            raise errors.CaveError(f"mask has shape {drawn.shape}, wanted {(b,)}")
+        stride = max(w, int(frame.LANES))
+        rgb = self._buffer("rgb", (b, h * w * 3), np.uint8)
+        depth = self._buffer("depth", (b, h * stride), np.float32)
+        ids = self._buffer("ids", (b, h * stride), np.int32)
+        threads = numba.config.NUMBA_NUM_THREADS
+        fine = h * ratio * max(w * ratio, int(frame.LANES))
+        per_row = -(-max(w * ratio, int(frame.LANES)) // int(frame.LANES)) + 1
+        extra = fine if ratio > 1 else 1
+        _launch(
+            rgb, depth, ids,
+            np.ascontiguousarray(cameras.scene, np.int64),
+            np.ascontiguousarray(cameras.position, np.float32), np.ascontiguousarray(cameras.rotation, np.float32),
+            drawn, float(cameras.fov), h, w, ratio, self._shadows,
+            self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
+            self._lights, self._air,
+            self._scratch(threads),
+            self._buffer("geometry", (threads, self._capacity, 12 + 3 * self._lights.shape[1]), np.float32),
+            self._buffer("blocks", (threads, 4, h * ratio * per_row), np.int32),
+            self._buffer("edges", (threads, 3, 5), np.float64),
+            self._buffer("planar", (threads, 3 * fine), np.uint8),
+            self._buffer("fine_depth", (threads, extra), np.float32),
+            self._buffer("fine_ids", (threads, extra), np.int32),
+        )  # fmt: skip
+        rgb = rgb.reshape(b, h, w, 3)
+        depth, ids = depth.reshape(b, h, stride)[:, :, :w], ids.reshape(b, h, stride)[:, :, :w]
+        if out is None:
+            return scenes.Frames(rgb, depth, ids)
+        for given, made in ((out.rgb, rgb), (out.depth, depth), (out.ids, ids)):
+            if given.shape != made.shape:
+                raise errors.CaveError(f"out has an array of shape {given.shape}, wanted {made.shape}")
+            given[drawn] = made[drawn]
+        return out
+
+    def _scratch(self, threads: int) -> np.ndarray:
+        array = self._buffer("scratch", (threads, frame.SCRATCH), np.float32)
+        array[:, int(frame.LANE) :] = np.arange(int(frame.LANES))
+        return array
+
+
+class _Announce(event.Listener):
+    """Says once that compilation has begun, which numba would do in silence."""
+
+    told = False
+
+    def on_start(self, event):  # noqa: D102
+        if not _Announce.told:
+            _Announce.told = True
+            print("compiling the ray caster, once (about 15 s) ...", file=sys.stderr, flush=True)
+
+    def on_end(self, event):  # noqa: D102
+        pass
+
+
+def _launch(*arguments) -> None:
+    with _LAUNCH:
+        if frame.draw.signatures:
+            frame.draw(*arguments)
+            return
+        with event.install_listener("numba:compile", _Announce()):
+            frame.draw(*arguments)
