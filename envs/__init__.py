@@ -5,6 +5,7 @@ batches that learners watch; `benchmark` is a command. An environment's module h
 
     Config     frozen dataclass of options, with `Config.tiny()` for tests
     World      subclass of `envs.World`: a batch of worlds, stepped with arrays
+    family     the module of `scenes` whose scenes it has; `config.scenery` holds the family's options
     splits(config) -> dict of `scenes.factors.Split` by name
     STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes")
     FOV        vertical field of view of its cameras, in radians

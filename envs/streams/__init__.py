@@ -49,7 +49,7 @@ class Camera:
             raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
         self._renderer = plugins.load("scenes.renderers", renderer, "renderer")
         self._fov, self._size = fov, size
-        self._handle = None
+        self._handle, self._loaded = None, 0
         # A background thread may draw ahead while the main thread draws for an evaluation.
         self._lock = threading.Lock()
 
@@ -59,7 +59,10 @@ class Camera:
         scene = np.repeat(np.arange(b, dtype=np.int32), v)
         cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
         with self._lock:
-            self._handle = self._renderer.load(batch)
+            if self._handle is None or self._loaded != b:
+                self._handle, self._loaded = self._renderer.load(batch), b
+            else:
+                self._handle.update(batch, np.arange(b))
             rgb = self._handle.render(cameras).rgb
             return np.ascontiguousarray(rgb).reshape(b, v, *self._size, 3).copy()
 
