@@ -5,11 +5,11 @@ This file is the contract of the package. A module beside it is one *family* of 
 
 Units and axes, stated once. Metres and radians. The world is right-handed with z up. Quaternions are (w, x, y, z), unit
 length, and turn a solid's own axes into the world's. A camera sees along its own -z axis, x to its right and y up
-(OpenGL's convention, which MuJoCo shares); yaw 0 looks along the world's +x, yaw grows counter-clockwise seen from above,
-pitch grows upwards. Image row 0 is the top; pixel centres lie at half integers.
+(OpenGL's convention, which MuJoCo shares); yaw 0 looks along the world's +x, yaw grows counter-clockwise seen from
+above, pitch grows upwards. Image row 0 is the top; pixel centres lie at half integers.
 
-Why arrays: an environment changes thousands of poses a step and a learner asks for thousands of scenes a second. Solids of
-all scenes of a batch lie flat behind one another, with offsets, since scenes differ in how many they hold.
+Why arrays: an environment changes thousands of poses a step and a learner asks for thousands of scenes a second. Solids
+of all scenes of a batch lie flat behind one another, with offsets, since scenes differ in how many they hold.
 
 A *family* is a module with three names:
 
@@ -17,7 +17,8 @@ A *family* is a module with three names:
     splits(config) -> dict[str, Split]      named factor distributions (`scenes.factors`)
     build(config, factors) -> Scenes        vectorised, deterministic
 
-and scene `i` of (family, config, split, seed) is a pure function of those: `sample(family, config, split, seed, index)`.
+and scene `i` of (family, config, split, seed) is a pure function of those (`sample`). A family whose scenes can be
+watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`, which previews and streams use.
 """
 
 import dataclasses
@@ -44,7 +45,7 @@ torus      radius of the ring in the xy plane, radius of the tube
 TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
 """Surface patterns. All mix the two `colour`s of the solid; `texture_scale` is the length of one period in metres.
 
-Patterns are functions of a point in the solid's own axes: solid textures, so they have no seams and need no unwrapping."""
+Patterns are functions of a point in the solid's own axes: solid textures, without seams, that need no unwrapping."""
 
 SCHEMA = "cave.scenes/1"
 
@@ -53,8 +54,8 @@ SCHEMA = "cave.scenes/1"
 class Scenes:
     """A batch of `b` scenes holding `n` solids in all, as plain numpy arrays.
 
-    Scene `i` owns solids `offsets[i]:offsets[i + 1]`. One scene is a batch of one: `scenes[i]`. Any integer, slice, mask or
-    index array selects. The arrays are not copied in and not locked: treat them as constants.
+    Scene `i` owns solids `offsets[i]:offsets[i + 1]`. One scene is a batch of one: `scenes[i]`. Any integer, slice, mask
+    or index array selects. The arrays are not copied in and not locked: treat them as constants.
     """
 
     offsets: Int[np.ndarray, " b_plus_1"]
@@ -79,8 +80,8 @@ class Scenes:
     sky: Float32[np.ndarray, "b 3"]
     """What a ray sees that meets nothing."""
     factors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    """True generative factors: name -> array whose first axis is b. Those of objects are padded, axis 1 being the object,
-    and `n_objects` counts the real ones."""
+    """True generative factors: name -> array whose first axis is b. Those of objects are padded with zeros, axis 1 being
+    the object, and `n_objects` counts the real ones."""
     first_object: int = 0
     """Number of solids at the head of every scene that are scenery; object `k` is the solid `first_object + k`."""
 
@@ -172,6 +173,10 @@ def _encode(array: np.ndarray) -> dict:
 def _decode(tree: dict) -> np.ndarray:
     if tree["dtype"] not in ("float32", "float64", "int8", "int32", "int64", "uint8", "bool"):
         raise ValueError(f"not scenes: dtype {tree['dtype']!r} is not one that is written")
+    # numpy would take None and any text for a bool.
+    wanted = bool if tree["dtype"] == "bool" else (int, float)
+    if not isinstance(tree["data"], list) or not all(isinstance(value, wanted) for value in tree["data"]):
+        raise ValueError(f"not scenes: data of dtype {tree['dtype']} must be a flat list of such values")
     try:
         return np.array(tree["data"], dtype=tree["dtype"]).reshape(tree["shape"])
     except (ValueError, OverflowError) as error:
@@ -206,7 +211,7 @@ class Cameras:
 
 
 def cameras_from_poses(poses, fov: float, height: int, width: int, scene=None) -> Cameras:
-    """Cameras from 5-number poses (x, y, z, yaw, pitch), shape b 5; camera `i` sees scene `i` unless `scene` says else."""
+    """Cameras from poses (x, y, z, yaw, pitch), shape b 5; camera `i` sees scene `i` unless `scene` says else."""
     poses = np.asarray(poses, np.float32)
     scene = np.arange(len(poses), dtype=np.int32) if scene is None else np.asarray(scene, np.int32)
     return Cameras(scene, np.ascontiguousarray(poses[:, :3]), look(poses[:, 3], poses[:, 4]), fov, height, width)

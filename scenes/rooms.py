@@ -20,22 +20,24 @@ Solids of a scene, in order: 0 the floor, 1 to 4 the walls at +x, -x, +y, -y, th
 
 import dataclasses
 import functools
-import itertools
 import math
+import operator
 import types
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32
 
 import scenes
 from scenes import factors as fa
-from scenes.kit import errors, seeds
+from scenes import viewpoints
+from scenes.kit import errors
 
 SHAPES = ("box", "sphere", "capsule", "cylinder", "cone", "ellipsoid", "torus")
 """The factor `shape` is an index into these."""
 WALL_TEXTURES = scenes.TEXTURES
 FLOOR_TEXTURES = ("checker", "stripes", "noise")
+_WALL_SCALES = np.array([0.9 if name == "bricks" else 1.6 for name in WALL_TEXTURES], np.float32)
 WALL_HEIGHT = 2.2
 FIRST_OBJECT = 5
 FOV = math.pi / 3
@@ -52,7 +54,7 @@ _EXTENTS = np.array(
         (0.55, 0.60, 0.00, 1.15, 0.55),
         (0.75, 0.80, 0.00, 0.80, 0.75),
         (0.95, 1.05, 0.00, 1.05, 0.95),
-        (1.05, 0.65, 0.50, 0.50, 1.05),
+        (1.05, 0.70, 0.60, 0.60, 1.05),
         (0.72, 0.28, 0.00, 1.00, 1.00),
     ]
 )
@@ -103,17 +105,18 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     old = [i for i, shape in enumerate(SHAPES) if shape not in config.new_shapes]
     shapes = fa.box(shape=fa.Finite(old))
     new_shapes = fa.box(shape=fa.Finite(range(len(SHAPES)))) - shapes
-    new_hues = functools.reduce(lambda a, b: a | b, (fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
-    hues = fa.box(hue=fa.Interval(0.0, 1.0)) - new_hues
+    circle = fa.box(hue=fa.Interval(0.0, 1.0))
+    new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
+    hues = circle - new_hues
     looks = shapes * hues
     # Each training shape is denied one band of hues, another one each: the pairs of `recombination`.
-    pairs = [fa.box(shape=fa.Finite((i,))) * band for i, band in zip(old, _bands(hues, len(old)))]
-    held_out = functools.reduce(lambda a, b: a | b, pairs, looks - looks)
+    pairs = [fa.box(shape=fa.Finite((i,))) * band for i, band in zip(old, fa.cut(hues, len(old)))]
+    held_out = _union(looks - looks, *pairs)
     seen = looks - held_out
     unit = config.side / 7
     arms = [(2.0, 0.9), (0.9, 2.0), (1.5, 1.5)]
     places = [fa.box(x=fa.Interval(-x * unit, x * unit), y=fa.Interval(-y * unit, y * unit)) for x, y in arms]
-    place = functools.reduce(lambda a, b: a | b, places)
+    place = _union(*places)
     east = place & fa.box(x=fa.Interval(0.5 * unit, 2.0 * unit))
     west = place - east
     rest = fa.box(size=fa.Interval(*SIZES), yaw=fa.Interval(0.0, 2 * math.pi))
@@ -147,15 +150,8 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     return types.MappingProxyType(made)
 
 
-def _bands(hues: fa.Distribution, n: int) -> list[fa.Distribution]:
-    """A set of hues cut into `n` consecutive parts of equal length."""
-    ends = sorted((side.lo, side.hi) for (side,) in hues.boxes)
-    lengths = np.cumsum([0.0] + [hi - lo for lo, hi in ends])
-    cuts = (
-        np.interp(np.linspace(0, lengths[-1], n + 1)[1:-1], lengths, [ends[0][0]] + [hi for _, hi in ends]) if n else []
-    )
-    marks = [0.0, *(float(cut) for cut in cuts), 1.0]
-    return [hues & fa.box(hue=fa.Interval(lo, hi)) for lo, hi in itertools.pairwise(marks)]
+def _union(*parts: fa.Distribution) -> fa.Distribution:
+    return functools.reduce(operator.or_, parts)
 
 
 def _fit(gap: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:
@@ -166,7 +162,7 @@ def _fit(gap: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:
     return far & (np.minimum(turn, 1 - turn) >= hue_gap)
 
 
-def footprint(shape, size) -> np.ndarray:
+def footprint(shape, size) -> np.ndarray | np.floating:
     """Radius in metres of the upright cylinder around an object of that factor `shape` and `size` (arrays)."""
     return _EXTENTS[shape, 4] * size
 
@@ -204,6 +200,8 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     for name, value in fixed.items():
         arrays[name][scenery] = np.broadcast_to(value, (b, *value.shape)).reshape(-1, *value.shape[1:])
     arrays["texture"][scenery] = texture.ravel()
+    scale = np.repeat(_WALL_SCALES[factors["wall_texture"], None], 4, axis=1)
+    arrays["texture_scale"][(first + np.arange(1, FIRST_OBJECT)).ravel()] = scale.ravel()
     arrays["colour"][scenery] = np.stack(colour, 1).reshape(-1, 2, 3)
     arrays["kind"][objects] = _KINDS[shape]
     arrays["size"][objects] = _EXTENTS[shape, :3] * size[:, None]
@@ -222,9 +220,9 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
         offsets=offsets,
         **arrays,
         light_position=sun[:, None],
-        light_colour=np.full((b, 1, 3), 0.6, np.float32),
+        light_colour=np.full((b, 1, 3), 0.5, np.float32),
         light_is_sun=np.ones((b, 1), bool),
-        ambient=np.full((b, 3), 0.42, np.float32),
+        ambient=np.full((b, 3), 0.54, np.float32),
         sky=np.broadcast_to(np.array([0.62, 0.78, 0.92], np.float32), (b, 3)),
         factors={name: np.asarray(value) for name, value in factors.items()},
         first_object=FIRST_OBJECT,
@@ -244,54 +242,34 @@ def _scenery(config: Config) -> dict[str, np.ndarray]:
         "position": np.array(position, np.float32),
         "rotation": np.concatenate([np.array([[1, 0, 0, 0]], np.float32), walls]),
         "texture": np.zeros(FIRST_OBJECT, np.int32),
-        "texture_scale": np.array([2.0] + [1.6] * 4, np.float32),
+        "texture_scale": np.full(FIRST_OBJECT, 2.0, np.float32),
         "colour": np.zeros((FIRST_OBJECT, 2, 3), np.float32),
     }
 
 
-def ring_poses(
-    config: Config, key: int, index: Int[np.ndarray, " b"], n_views: int
-) -> Float32[np.ndarray, "b {n_views} 5"]:
-    """Cameras on a ring around the room's middle, at uniform angles, looking at it: (x, y, z, yaw, pitch).
+def ring_poses(config: Config, key: int, index, n_views: int) -> Float32[np.ndarray, "b {n_views} 5"]:
+    """Cameras on a ring of radius 3 m (in a room of 7 m), 1.1 m up, between objects and walls, looking at the middle.
 
-    Row i depends on `key`, `index[i]` and the view's number alone. The ring (radius 3 m in a room of 7 m, 1.1 m up)
-    passes between objects and walls.
+    See `scenes.viewpoints.ring`.
     """
-    radius, height = 3 * config.side / 7, 1.1
-    angle = seeds.uniform(key, index, n_views) * 2 * math.pi
-    pitch = math.atan2(0.35 - height, radius)
-    rows = [radius * np.cos(angle), radius * np.sin(angle), height, angle + math.pi, pitch]
-    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+    return viewpoints.ring(key, np.asarray(index), n_views, radius=3 * config.side / 7, height=1.1, aim=0.35)
 
 
 def free_poses(
     config: Config,
     factors: Mapping[str, np.ndarray],
     key: int,
-    index: Int[np.ndarray, " b"],
+    index,
     n_views: int,
     height: float = 0.6,
     clearance: float = 0.3,
 ) -> Float32[np.ndarray, "b {n_views} 5"]:
-    """Level cameras anywhere in the rooms of `factors`, `clearance` from walls and objects, with any yaw.
+    """Level cameras anywhere in the rooms of `factors`, `clearance` metres from walls and objects, with any yaw.
 
-    Raises:
-        errors.CaveError: a room has no such place (none was found in 1,000 draws).
+    See `scenes.viewpoints.free`, also for its error.
     """
-    pending = np.arange(len(index) * n_views)
-    poses = np.zeros((len(pending), 5), np.float32)
     real = np.arange(factors["shape"].shape[1]) < np.asarray(factors["n_objects"])[:, None]
-    reach = np.where(real, footprint(factors["shape"], factors["size"]) + clearance, -1.0)
+    radii = footprint(factors["shape"], factors["size"]) + clearance
+    middles = np.stack([factors["x"], factors["y"]], -1)
     half = config.side / 2 - clearance
-    for attempt in range(1000):
-        room = pending // n_views
-        u = seeds.uniform(key, index, 3 * n_views, stream=attempt).reshape(-1, 3)[pending]
-        x, y = (u[:, 0] * 2 - 1) * half, (u[:, 1] * 2 - 1) * half
-        away = (x[:, None] - factors["x"][room]) ** 2 + (y[:, None] - factors["y"][room]) ** 2
-        clear = ((away >= reach[room] ** 2) | (reach[room] < 0)).all(1)
-        found = pending[clear]
-        poses[found] = np.stack([x, y, np.full(len(x), height), u[:, 2] * 2 * math.pi, np.zeros(len(x))], 1)[clear]
-        pending = pending[~clear]
-        if not len(pending):
-            return poses.reshape(-1, n_views, 5)
-    raise errors.CaveError(f"rooms: no place {clearance} m from walls and objects was found for a camera")
+    return viewpoints.free(key, np.asarray(index), n_views, half, height, middles, radii, real)

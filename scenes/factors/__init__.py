@@ -7,7 +7,7 @@ exactly. A `Split` gives one for the scene and one for its objects (`Repeat`); `
 overlaps training, or names a factor and a witness.
 """
 
-from scenes.factors.distributions import Distribution, Finite, Interval, box, mixture
+from scenes.factors.distributions import Distribution, Finite, Interval, box, cut, mixture
 from scenes.factors.splits import Repeat, Split, check_splits, overlap
 
-__all__ = ["Distribution", "Finite", "Interval", "Repeat", "Split", "box", "check_splits", "mixture", "overlap"]
+__all__ = ["Distribution", "Finite", "Interval", "Repeat", "Split", "box", "check_splits", "cut", "mixture", "overlap"]

@@ -7,6 +7,7 @@ first-class objects is Spriteworld's (Watters et al., 2019); theirs answers by s
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 
@@ -250,6 +251,19 @@ def mixture(parts: Iterable[tuple[float, Distribution]]) -> Distribution:
         boxes += part.boxes
         masses += [weight * mass / total for mass in part.masses]
     return Distribution(names, tuple(boxes), tuple(masses))
+
+
+def cut(distribution: Distribution, n: int) -> list[Distribution]:
+    """The support of one real factor in `n` consecutive parts of equal length."""
+    (name,) = distribution.names
+    if distribution.is_empty():
+        return [distribution] * n
+    lows, highs = np.array(sorted((side.lo, side.hi) for (side,) in distribution._as_set.boxes)).T
+    lengths = np.concatenate([[0.0], np.cumsum(highs - lows)])
+    # Cuts at equal lengths of the support; where they lie on the line, by the ends of its pieces.
+    cuts = np.interp(np.linspace(0, lengths[-1], n + 1)[1:-1], lengths, [lows[0], *highs])
+    marks = [float(lows[0]), *cuts.tolist(), float(highs[-1])][: n + 1]
+    return [distribution & box(**{name: Interval(*ends)}) for ends in itertools.pairwise(marks)]
 
 
 def _of_boxes(names, boxes) -> Distribution:

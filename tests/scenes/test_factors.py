@@ -120,6 +120,24 @@ def test_projection_holds_exactly_what_some_point_has(a):
     np.testing.assert_array_equal(shadow.contains(POINTS), expected)
 
 
+@given(st.lists(INTERVALS, max_size=4), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_cut_parts_are_equal_consecutive_and_all(pieces, n):
+    whole = box(x=Interval(0, 0))
+    for piece in pieces:
+        whole = whole | box(x=piece)
+    parts = factors.cut(whole, n)
+    assert len(parts) == n
+    for i, part in enumerate(parts):
+        assert sum(part.masses) == pytest.approx(sum(whole.masses) / n, abs=1e-9)
+        assert all((part & other).is_empty() for other in parts[:i])
+        assert i == 0 or part.is_empty() or parts[i - 1].witness()["x"] < part.witness()["x"]
+    left = whole
+    for part in parts:
+        left = left - part
+    assert left.is_empty()
+
+
 def test_slips_are_named():
     a = box(x=Interval(0, 1), k=Finite((1,)))
     for slip in (

@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -242,12 +242,13 @@ def test_choices_are_listed_without_importing_anything():
     )
     best = 1e9
     for _ in range(3):
-        began = time.perf_counter()
+        began = os.times()
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        best = min(best, time.perf_counter() - began)
+        ended = os.times()
+        best = min(best, ended.children_user + ended.children_system - began.children_user - began.children_system)
         assert done.returncode == 0, done.stderr
     assert "gqn" in done.stdout
-    assert best < 1.0  # half a second where nothing else runs
+    assert best < 1.0  # seconds of computing; about a quarter where nothing else runs
 
 
 def test_plugins():

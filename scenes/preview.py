@@ -1,0 +1,49 @@
+"""See a family of scenes, split by split.
+
+    python -m scenes.preview rooms
+
+writes previews/rooms.png: a row for each split, each picture another scene from another camera of its ring.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import scenes
+from scenes import renderers
+from scenes.kit import errors, options, plugins, runs, seeds, sheets
+
+PROG = "python -m scenes.preview"
+
+
+def main(argv: list[str]) -> Path:
+    """Draw the contact sheet that a command line describes; returns its path."""
+    name, rest = options.choose(argv, PROG, "Draw a contact sheet of a family of scenes.", "scenes", "family")
+    family = plugins.load("scenes", name, "family")
+    given, _, config = options.parse(f"{PROG} {name}", rest, sheets.Preview, None, family.Config)
+    if given.n < 1:
+        raise errors.CaveError(f"--n is {given.n}, wanted at least 1", errors.USAGE)
+    known = family.splits(config)
+    rows = {split: draw(family, config, split, given) for split in given.splits or known}
+    out = given.out or Path("previews") / f"{name}.png"
+    runs.write_file(out, sheets.png(sheets.contact_sheet(rows)))
+    print(f"{len(rows)} splits of {name}, {given.n} scenes each: {out}")
+    return out
+
+
+def draw(family, config, split: str, given: sheets.Preview) -> np.ndarray:
+    """Pictures of the first scenes of a split, uint8 b h w 3."""
+    index = np.arange(given.n)
+    batch = scenes.sample(family, config, split, given.seed, index)
+    poses = family.ring_poses(config, seeds.derive(given.seed, "preview"), index, 1)[:, 0]
+    cameras = scenes.cameras_from_poses(poses, family.FOV, given.size, given.size)
+    handle = renderers.load(given.renderer, batch, shadows=given.shadows, **_SMOOTH.get(given.renderer, {}))
+    return handle.render(cameras).rgb.copy()
+
+
+# Each renderer has its own name for edges without steps.
+_SMOOTH = {"raycast": {"supersample": 3}}
+
+
+if __name__ == "__main__":
+    options.main(main)

@@ -1,0 +1,208 @@
+"""The promises of every family of scenes, and of the arrays that hold them."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import scenes
+from scenes import factors
+from scenes.kit import errors, plugins
+
+FAMILIES = plugins.names("scenes")
+SEED, INDEX = 3, np.array([0, 1, 5, 2**33, 17, 256])
+
+
+def cases():
+    for name in FAMILIES:
+        family = plugins.load("scenes", name, "family")
+        for split in family.splits(family.Config()):
+            yield pytest.param(family, split, id=f"{name}-{split}")
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return plugins.load("scenes", request.param, "family")
+
+
+def arrays(batch):
+    fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    return {name: value for name, value in fields.items() if isinstance(value, np.ndarray)} | batch.factors
+
+
+def assert_equal(a, b):
+    ours, theirs = arrays(a), arrays(b)
+    assert ours.keys() == theirs.keys() and a.first_object == b.first_object
+    for name, value in ours.items():
+        assert value.dtype == theirs[name].dtype, name
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def test_config_is_frozen_and_becomes_json(family):
+    config = family.Config()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, dataclasses.fields(config)[0].name, None)
+    json.dumps(dataclasses.asdict(config))
+
+
+def test_splits_are_what_they_say(family):
+    splits = family.splits(family.Config())
+    factors.check_splits(splits)
+    assert {"train", "test"} <= set(splits)
+    assert all(name == split.name for name, split in splits.items())
+    for name, split in splits.items():
+        if name != "train" and split.in_distribution_of is None:
+            assert split.novel, f"{name} does not say what is new in it"
+            assert factors.overlap(splits["train"], split) is None
+
+
+@pytest.mark.parametrize(("family", "split"), list(cases()))
+def test_samples_lie_in_their_split_and_in_no_other_condition(family, split):
+    splits = family.splits(family.Config())
+    drawn = splits[split].sample(SEED, np.arange(200))
+    assert splits[split].contains(drawn).all()
+    for other in splits.values():
+        apart = (split == "train") != (other.name == "train") and other.in_distribution_of is None
+        if apart and splits[split].in_distribution_of is None:
+            assert not other.contains(drawn).any()
+
+
+@pytest.mark.parametrize(("family", "split"), list(cases()))
+def test_scene_i_is_a_pure_function(family, split):
+    config = family.Config()
+    whole = scenes.sample(family, config, split, SEED, INDEX)
+    whole.check()
+    assert whole.n_solids.tolist() == [scenes.sample(family, config, split, SEED, [i]).n_solids[0] for i in INDEX]
+    for order in ([3], [5, 0], [4, 3, 2, 1, 0, 5]):
+        assert_equal(scenes.sample(family, config, split, SEED, INDEX[order]), whole[np.array(order)])
+    assert_equal(scenes.join([whole[:2], whole[2:]]), whole)
+    other = scenes.sample(family, config, split, SEED + 1, INDEX)
+    assert other.to_json() != whole.to_json()
+
+
+@pytest.mark.parametrize(("family", "split"), list(cases()))
+def test_json_gives_back_every_bit(family, split):
+    batch = scenes.sample(family, family.Config(), split, SEED, INDEX[:3])
+    assert_equal(scenes.Scenes.from_json(batch.to_json()), batch)
+
+
+def fingerprint(name):
+    family = plugins.load("scenes", name, "family")
+    digest = hashlib.sha256()
+    for split in family.splits(family.Config()):
+        digest.update(scenes.sample(family, family.Config(), split, SEED, INDEX).to_json().encode())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_same_scenes_in_every_process(name):
+    """Also under another hash seed, and with the splits asked for in another order."""
+    script = (
+        "import hashlib, numpy as np, scenes; from scenes.kit import plugins\n"
+        f"family = plugins.load('scenes', {name!r}, 'family'); digest = hashlib.sha256()\n"
+        "texts = {}\n"
+        "for split in reversed(list(family.splits(family.Config()))):\n"
+        f"    index = np.array({INDEX.tolist()})\n"
+        f"    texts[split] = scenes.sample(family, family.Config(), split, {SEED}, index).to_json()\n"
+        "for split in family.splits(family.Config()): digest.update(texts[split].encode())\n"
+        "print(digest.hexdigest())"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        ).stdout.strip()
+        for hash_seed in ("1", "77")
+    }
+    assert told == {fingerprint(name)}
+
+
+def test_factors_describe_the_solids(family):
+    batch = scenes.sample(family, family.Config(), "train", SEED, np.arange(20))
+    n_objects = batch.factors["n_objects"]
+    np.testing.assert_array_equal(batch.n_solids, n_objects + batch.first_object)
+    for value in batch.factors.values():
+        if value.ndim > 1:
+            padding = np.arange(value.shape[1]) >= n_objects[:, None]
+            assert not value[padding].any()
+
+
+def test_unknown_split_is_named(family):
+    with pytest.raises(errors.CaveError, match=r"unknown split 'trian'.*did you mean 'train'"):
+        scenes.sample(family, family.Config(), "trian", 0, [0])
+
+
+def test_preview_needs_no_learners_library():
+    script = "import sys, scenes.rooms, scenes.preview; sys.exit(repr({'torch', 'gymnasium'} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr.strip() in ("", "''"), done.stderr
+
+
+# The arrays themselves.
+
+
+def one_box(**changes):
+    ones = {"size": np.full((1, 3), 0.5), "position": np.zeros((1, 3)), "rotation": np.array([[1.0, 0, 0, 0]])}
+    fields = {name: value.astype(np.float32) for name, value in ones.items()}
+    fields |= {"offsets": np.array([0, 1]), "kind": np.array([1]), "texture": np.array([0])}
+    fields |= {"texture_scale": np.ones(1, np.float32), "colour": np.full((1, 2, 3), 0.5, np.float32)}
+    fields |= {"light_position": np.zeros((1, 1, 3), np.float32), "light_colour": np.ones((1, 1, 3), np.float32)}
+    fields |= {"light_is_sun": np.zeros((1, 1), bool), "ambient": np.zeros((1, 3), np.float32)}
+    fields |= {"sky": np.zeros((1, 3), np.float32)}
+    return scenes.Scenes(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"size": np.full((1, 3), np.nan, np.float32)}, "size holds values that are not finite"),
+        ({"size": np.full((1, 3), -1, np.float32)}, "must not be negative"),
+        ({"kind": np.array([8])}, "kind must lie in 0..7"),
+        ({"texture": np.array([-1])}, "texture must lie"),
+        ({"rotation": np.zeros((1, 4), np.float32)}, "unit quaternions"),
+        ({"offsets": np.array([0, 2])}, "offsets must rise"),
+        ({"factors": {"hue": np.zeros(2)}}, "factor hue has 2 rows"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(change, told):
+    one_box().check()
+    with pytest.raises(ValueError, match=told):
+        one_box(**change).check()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "null", "[" * 100_000, '{"schema": "cave.scenes/1"}', '{"schema": "other"}', '"x"', "1e999"],
+)
+def test_other_text_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match="not scenes") as caught:
+        scenes.Scenes.from_json(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_json_of_every_field_mutilated_is_refused():
+    tree = json.loads(one_box().to_json())
+    for name, value in tree.items():
+        if not isinstance(value, dict) or name == "factors":
+            continue
+        for harm in ({"dtype": "object"}, {"shape": [7]}, {"data": ["x"]}, {"data": None}):
+            with pytest.raises(ValueError, match=r"scenes"):
+                scenes.Scenes.from_json(json.dumps(tree | {name: value | harm}))
+
+
+def test_a_camera_looks_where_its_yaw_and_pitch_say():
+    rng = np.random.default_rng(0)
+    yaw, pitch = rng.uniform(-4, 4, 50), rng.uniform(-1.5, 1.5, 50)
+    turned = scenes.rotation_matrices(scenes.look(yaw, pitch))
+    ahead = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], -1)
+    np.testing.assert_allclose(-turned[:, :, 2], ahead, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.det(turned), 1, atol=1e-5)
+    assert np.abs(turned[:, 2, 0]).max() < 1e-6 and (turned[:, 2, 1] > 0).all()  # level, and upright
