@@ -495,8 +495,10 @@ def _eyes(world: World) -> np.ndarray:
 
 
 def _row(tree: Any) -> Any:
-    """The only row of a tree of arrays, copied."""
-    return {key: _row(value) for key, value in tree.items()} if isinstance(tree, dict) else tree[0].copy()
+    """The only row of a tree of arrays, copied; truth values as Python's, which Gymnasium stacks into bool arrays."""
+    if isinstance(tree, dict):
+        return {key: _row(value) for key, value in tree.items()}
+    return bool(tree[0]) if tree.dtype == bool and tree.ndim == 1 else tree[0].copy()
 
 
 def _masked(tree: dict, mask: np.ndarray) -> dict:

@@ -93,11 +93,13 @@ class Config:
     """Height and width of the environment's pictures, unless another size is asked for."""
     shadows: bool = False
     """Whether the sun casts hard shadows."""
+    supersample: int = 2
+    """Rays per pixel, along each edge of it: 2 averages four, which calms the patterns of walls and floor."""
     renderer: str = "raycast"
     """Which of `scenes.renderers` draws."""
 
     def __post_init__(self):
-        limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "image_size": (1, 4096)}
+        limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "image_size": (1, 4096), "supersample": (1, 8)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 given = getattr(self, name)
@@ -113,9 +115,19 @@ class Config:
         return cls(image_size=16)
 
     @property
+    def look(self) -> dict[str, bool | int]:
+        """The options of the renderer."""
+        return {"shadows": self.shadows, "supersample": self.supersample}
+
+    @property
     def scenery(self) -> family.Config:
         """The options of the family of scenes."""
         return family.Config(n_objects=self.n_objects, side=self.side)
+
+
+def extent(config: Config) -> float:
+    """Side in metres of the square that holds everything: the room's."""
+    return config.side
 
 
 def splits(config: Config) -> Mapping[str, fa.Split]:
@@ -134,6 +146,13 @@ def views(
     poses = family.free_poses(config.scenery, batch.factors, key, index, n_views, EYE_HEIGHT, RADIUS + 0.05)
     poses[..., 4] = EYE_PITCH
     return batch, poses
+
+
+def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
+    """Poses once around the ring on which learners' cameras stand, at even steps."""
+    radius, angle = 3 * config.side / 7, np.arange(n) * 2 * math.pi / n
+    rows = [radius * np.cos(angle), radius * np.sin(angle), EYE_HEIGHT, discs.wrap(angle + math.pi), EYE_PITCH]
+    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
 
 
 class World(envs.World):
@@ -252,7 +271,7 @@ class World(envs.World):
         shown = np.where(np.isin(np.arange(self.n), rows), np.arange(self.n), rows[0]) if self._handle is None else rows
         built = family.build(self.config.scenery, {name: value[shown] for name, value in self._factors.items()})
         if self._handle is None:
-            self._handle = self._renderer.load(built, shadows=self.config.shadows)
+            self._handle = self._renderer.load(built, **self.config.look)
         else:
             self._handle.update(built, rows)
 

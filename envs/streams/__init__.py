@@ -33,6 +33,8 @@ class Spec:
     """Of pictures."""
     fov: float
     """Vertical field of view in radians."""
+    extent: float
+    """Side in metres of the square about the z axis that holds everything that is seen; the floor is at z = 0."""
     views: int = 1
     """Pictures of each scene."""
     length: int = 1
@@ -44,11 +46,11 @@ class Spec:
 class Camera:
     """Pictures of changing batches of scenes, through one renderer handle that is kept between calls."""
 
-    def __init__(self, renderer: str, fov: float, size: tuple[int, int]):
+    def __init__(self, renderer: str, fov: float, size: tuple[int, int], look: dict[str, Any]):
         if min(size) < 1:
             raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
         self._renderer = plugins.load("scenes.renderers", renderer, "renderer")
-        self._fov, self._size = fov, size
+        self._fov, self._size, self._look = fov, size, look
         self._handle, self._loaded = None, 0
         # A background thread may draw ahead while the main thread draws for an evaluation.
         self._lock = threading.Lock()
@@ -60,7 +62,7 @@ class Camera:
         cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
         with self._lock:
             if self._handle is None or self._loaded != b:
-                self._handle, self._loaded = self._renderer.load(batch), b
+                self._handle, self._loaded = self._renderer.load(batch, **self._look), b
             else:
                 self._handle.update(batch, np.arange(b))
             rgb = self._handle.render(cameras).rgb

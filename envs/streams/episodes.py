@@ -36,7 +36,7 @@ class Episodes:
         space = self._world.action_space
         self.spec = streams.Spec(
             kind="Episodes", env=env, split=split, batch_size=batch_size, length=length,
-            height=size[0], width=size[1], fov=envs.module(env).FOV,
+            height=size[0], width=size[1], fov=envs.module(env).FOV, extent=envs.module(env).extent(config),
             n_actions=int(space.n) if isinstance(space, spaces.Discrete) else space.shape[0],
         )  # fmt: skip
 

@@ -14,10 +14,10 @@ class Images:
     def __init__(self, env: str, config: Any, split: str, seed: int, batch_size: int, size: tuple[int, int]):
         self._env, self._config, self._seed = envs.module(env), config, seed
         streams.check_batch_size(batch_size)
-        self._camera = streams.Camera(config.renderer, self._env.FOV, size)
+        self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look)
         self.spec = streams.Spec(
             kind="Images", env=env, split=split, batch_size=batch_size,
-            height=size[0], width=size[1], fov=self._env.FOV,
+            height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),
         )  # fmt: skip
         self._env.views(config, split, seed, np.zeros(1, np.int64), 1)  # an unknown split is refused here, not later
 

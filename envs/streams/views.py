@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int, UInt8
 
 import envs
 from envs import streams
@@ -18,10 +18,10 @@ class Views:
     ):
         self._env, self._config, self._seed = envs.module(env), config, seed
         streams.check_batch_size(min(batch_size, views))
-        self._camera = streams.Camera(config.renderer, self._env.FOV, size)
+        self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look)
         self.spec = streams.Spec(
             kind="Views", env=env, split=split, batch_size=batch_size, views=views,
-            height=size[0], width=size[1], fov=self._env.FOV,
+            height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),
         )  # fmt: skip
         self._env.views(config, split, seed, np.zeros(1, np.int64), 1)  # an unknown split is refused here, not later
 
@@ -30,3 +30,15 @@ class Views:
         index = streams.scene_indices(step, self.spec.batch_size)
         batch, poses = self._env.views(self._config, self.spec.split, self._seed, index, self.spec.views)
         return {"images": self._camera.shoot(batch, poses), "poses": poses}
+
+    def film(
+        self, index: Int[np.ndarray, " b"], n_frames: int
+    ) -> dict[str, UInt8[np.ndarray, "b t h w 3"] | Float32[np.ndarray, "b t 5"]]:
+        """Scenes `index` along a smooth path of cameras, once around: `film_images` and `film_poses`.
+
+        Scene i here is scene i of `draw`, whose batch 0 so holds views of the first of them.
+        """
+        batch, _ = self._env.views(self._config, self.spec.split, self._seed, index, 1)
+        path = self._env.tour(self._config, n_frames)
+        poses = np.broadcast_to(path, (len(index), *path.shape)).copy()
+        return {"film_images": self._camera.shoot(batch, poses), "film_poses": poses}
