@@ -1,0 +1,467 @@
+"""Generative Query Network: look at a scene from a few places, imagine it from another.
+
+Eslami et al. 2018, Neural scene representation and rendering, Science 360(6394), doi:10.1126/science.aar6170.
+
+A network sees a few views of a room, each with its camera's pose, and adds up what it makes of them. A second network is
+told another pose and paints what would be seen from there. It can only do so if the sum holds the room. What could not be
+seen from the context is drawn from learned latent variables, so two samples of the same query may differ where the context
+says nothing.
+
+Differs from the paper: the decoder's last layer does not squash; with `read="attention"` (ours, not the paper's) the query
+does not read the sum: patches of the query's image, each knowing its ray, attend to patches of the context's images, each
+knowing its own, and a narrow summary of a few slots per view, again summed over views, is trained beside as the code for
+agents. Several queries of a scene share one reading of its context.
+
+    python -m learners.train gqn --env rooms
+
+Numbers to expect, with the commands that print them, are in the README.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from einops import rearrange, reduce, repeat
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learners.nets import attention, codes, draw, images, rays, sheets, towers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sizes and schedules; the defaults are the paper's (supplementary table S2 and section S3)."""
+
+    read: Literal["sum", "attention"] = "sum"
+    """How a query reads the context: the paper's sum of representations, or our attention over patches."""
+    image_size: int = 64
+    """Height and width of the images, pixels."""
+    representation: Literal["tower", "pyramid", "pool"] = "tower"
+    """Network that represents one view (read by sum)."""
+    representation_dim: int = 256
+    """Channels of a view's representation, or width of its tokens (read by attention)."""
+    max_context: int = 5
+    """Largest number of context views; each step draws a number from 1 to this."""
+    n_queries: int = 1
+    """Queries per scene and step, all of views outside the context."""
+    n_layers: int = 12
+    """Steps of the generative core."""
+    shared_core: bool = False
+    """Whether all steps share their weights."""
+    hidden: int = 128
+    """Channels of the core's LSTMs."""
+    kernel: int = 5
+    """Kernel of the core's convolutions, pixels."""
+    z_channels: int = 3
+    """Latent channels per step."""
+    canvas: int = 128
+    """Channels of the canvas."""
+    refine: int = 0
+    """Layers of 3 by 3 convolution between canvas and image; the paper has none."""
+    patch: int = 4
+    """Edge of a patch, pixels: the core's maps are this much smaller than the image."""
+    n_encoder_blocks: int = 2
+    """Attention blocks within a view (read by attention)."""
+    n_read_blocks: int = 4
+    """Blocks in which the query reads the context (read by attention)."""
+    heads: int = 4
+    """Attention heads."""
+    n_slots: int = 16
+    """Slots of the code for agents (read by attention)."""
+    slot_dim: int = 32
+    """Numbers in a slot."""
+    sigma_start: float = 2.0
+    """Standard deviation of a pixel, in units of the full range, at the first step."""
+    sigma_end: float = 0.7
+    """The same, once annealed."""
+    sigma_anneal: float = 0.1
+    """Share of the steps over which it is annealed, linearly."""
+    batch_size: int = 36
+    """Scenes per step."""
+    steps: int = 2_000_000
+    """Steps of a full training."""
+    learning_rate: float = 5e-4
+    """Of Adam, at first."""
+    learning_rate_end: float = 5e-5
+    """Of Adam, in the end."""
+    warmup: float = 0.0
+    """Share of the steps over which the learning rate rises from zero."""
+    decay: Literal["linear", "cosine"] = "linear"
+    """How the learning rate falls."""
+    decay_until: float = 0.8
+    """Share of the steps after which it has fallen."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay."""
+    clip: float = 0.0
+    """Largest norm of the gradient; 0 leaves it alone."""
+
+    @classmethod
+    def small(cls) -> "Config":
+        """Learns in minutes on two cores; read by attention."""
+        return cls(
+            read="attention", image_size=32, representation_dim=128, n_queries=3, n_layers=3, shared_core=True, hidden=48,
+            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=1, n_read_blocks=4, heads=8, batch_size=32, steps=2400,
+            sigma_anneal=0.5, learning_rate=1e-3, learning_rate_end=1e-5, warmup=0.04, decay="cosine", decay_until=1.0,
+            weight_decay=0.01, clip=1.0,
+        )  # fmt: skip
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        """Trains in seconds, for tests."""
+        return cls(
+            read="attention", image_size=16, representation_dim=32, n_queries=2, max_context=3, n_layers=2,
+            shared_core=True, hidden=16, kernel=3, z_channels=2, canvas=16, refine=1, n_encoder_blocks=1, n_read_blocks=2,
+            heads=2, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5, learning_rate=2e-3,
+            learning_rate_end=2e-4, warmup=0.1, decay="cosine", decay_until=1.0, clip=1.0,
+        )  # fmt: skip
+
+
+class SumReader(nn.Module):
+    """The paper's reading: the representations of the views are added, the query's viewpoint is laid beside the sum."""
+
+    def __init__(self, config: Config, spec: Any):
+        super().__init__()
+        self.represent = towers.REPRESENTATIONS[config.representation](config.representation_dim, config.image_size)
+        self.grid = config.image_size // config.patch
+        self.extent = spec.extent
+        self.condition = config.representation_dim + 7
+        # An agent's code keeps where in the image a feature was, coarsely, if the representation does.
+        self.code_grid = 2 if config.representation == "tower" else 1
+        self.code_shape = (self.code_grid**2, config.representation_dim)
+
+    def viewpoint(self, poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 7"]:
+        # Lengths in units of the room keep all seven numbers of one order.
+        return rays.viewpoint(poses) / poses.new_tensor([self.extent] * 3 + [1.0] * 4)
+
+    def views(self, image: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 5"]) -> Float[Tensor, "b v d y x"]:
+        """Representation of each view."""
+        b = len(image)
+        r = self.represent(image.flatten(0, 1), self.viewpoint(poses).flatten(0, 1))
+        return rearrange(r, "(b v) d y x -> b v d y x", b=b)
+
+    def read(
+        self, views: Float[Tensor, "b v d y x"], poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
+    ) -> Float[Tensor, "b_q c gy gx"]:
+        """Condition of the core for each query: the sum over views, and the query's viewpoint, at every place."""
+        r = views.sum(1)
+        if r.shape[-1] != self.grid:
+            r = F.interpolate(r, (self.grid, self.grid)) if r.shape[-1] > 1 else r.expand(-1, -1, self.grid, self.grid)
+        r = repeat(r, "b d y x -> (b q) d y x", q=queries.shape[1])
+        v = towers.broadcast(self.viewpoint(queries).flatten(0, 1), self.grid, self.grid)
+        return torch.cat([r, v], 1)
+
+    def code(self, views: Float[Tensor, "b v d y x"]) -> Float[Tensor, "b v k d"]:
+        """What each view adds to an agent's code."""
+        pooled = F.adaptive_avg_pool2d(views.flatten(0, 1), self.code_grid)
+        return rearrange(pooled, "(b v) d y x -> b v (y x) d", b=len(views))
+
+
+class AttentionReader(nn.Module):
+    """Our reading: the query's patches attend to the context's, every patch knowing its ray."""
+
+    def __init__(self, config: Config, spec: Any):
+        super().__init__()
+        dim, heads = config.representation_dim, config.heads
+        self.grid, self.fov, self.extent = config.image_size // config.patch, spec.fov, spec.extent
+        self.heads = heads
+        halvings = config.patch.bit_length() - 1
+        widths = [3] + [max(dim >> (halvings - 1 - i), 16) for i in range(halvings)]
+        self.look = nn.Sequential()
+        for n_in, n_out in zip(widths, widths[1:]):
+            self.look.extend([nn.Conv2d(n_in, n_out, 4, 2, 1), nn.SiLU()])
+        self.look.append(nn.Conv2d(widths[-1], dim, 1))
+        self.place_view = nn.Linear(rays.N_RAY_FEATURES, dim)
+        self.place_query = nn.Linear(rays.N_RAY_FEATURES, dim)
+        self.encode = nn.ModuleList(attention.Block(dim, heads) for _ in range(config.n_encoder_blocks))
+        self.token_norm = nn.LayerNorm(dim)
+        self.blocks = nn.ModuleList(attention.Block(dim, heads, dim) for _ in range(config.n_read_blocks))
+        self.leave = nn.LayerNorm(dim)
+        self.condition = dim
+        # The agents' code: slots read each view alone and are summed, so that a new view is one more term.
+        self.slots = nn.Parameter(torch.randn(config.n_slots, dim) * dim**-0.5)
+        self.fill = attention.Block(dim, heads, dim, own=False, widen=2)
+        self.squeeze = nn.Linear(dim, config.slot_dim)
+        self.narrow_place = nn.Linear(rays.N_RAY_FEATURES, dim // 2)
+        self.narrow = attention.Block(dim // 2, heads, config.slot_dim, own=False, widen=2)
+        self.narrow_colour = nn.Linear(dim // 2, 3)
+        self.code_shape = (config.n_slots, config.slot_dim)
+
+    def sightings(
+        self, poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
+    ) -> Float[Tensor, "b heads q_p v_p"]:
+        """Where each head is inclined to look: each takes one share of the way along the query's ray, to where it leaves
+        the world, and favours the patches in which a thing standing there would appear; the last head has no inclination.
+        """
+        with torch.autocast(poses.device.type, enabled=False):
+            origins, directions = rays.ray_grid(queries.float(), self.fov, self.grid, self.grid)
+            reach = rays.leaving(origins, directions, self.extent)[..., None] * directions
+            o, d = rays.ray_grid(poses.float(), self.fov, self.grid, self.grid)
+            o = o[:, :, None, None].expand_as(d).flatten(1, 3)
+            spacing = 2 * math.tan(self.fov / 2) / self.grid
+            shares = torch.linspace(1.0, 0.25, self.heads - 1).tolist()
+            made = [
+                rays.sightings((origins[..., None, None, :] + s * reach).flatten(1, 3), o, d.flatten(1, 3), spacing)
+                for s in shares
+            ]
+            return torch.stack([*made, torch.zeros_like(made[0])], 1)
+
+    def features(self, poses: Float[Tensor, "n 5"]) -> Float[Tensor, "n p f"]:
+        """Ray features of the patches of each view."""
+        with torch.autocast(poses.device.type, enabled=False):  # low precision would blur the high octaves
+            origins, directions = rays.ray_grid(poses.float(), self.fov, self.grid, self.grid)
+            return rays.ray_features(origins, directions, self.extent).flatten(1, 2)
+
+    def views(self, image: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 5"]) -> Float[Tensor, "b v p d"]:
+        """Tokens of each view, which know nothing of the other views."""
+        b = len(image)
+        x = rearrange(self.look(image.flatten(0, 1)), "n d y x -> n (y x) d")
+        x = x + self.place_view(self.features(poses.flatten(0, 1)))
+        for block in self.encode:
+            x = block(x)
+        return rearrange(self.token_norm(x), "(b v) p d -> b v p d", b=b)
+
+    def read(
+        self, views: Float[Tensor, "b v p d"], poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
+    ) -> Float[Tensor, "b_q d y x"]:
+        """What each patch of each query gathered."""
+        b, q = queries.shape[:2]
+        tokens = rearrange(views, "b v p d -> b (v p) d")
+        bias = self.sightings(poses, queries).to(views.dtype)
+        x = self.place_query(self.features(queries.flatten(0, 1)))
+        for block in self.blocks:
+            # A query reads the context beside its fellows but thinks alone: the fold keeps their patches apart.
+            x = x + rearrange(
+                block.cross(rearrange(block.norm_cross(x), "(b q) p d -> b (q p) d", b=b), tokens, bias),
+                "b (q p) d -> (b q) p d", q=q,
+            )  # fmt: skip
+            normed = block.norm_own(x)
+            x = x + block.own(normed, normed)
+            x = x + block.think(x)
+        return rearrange(self.leave(x), "n (y x) d -> n d y x", y=self.grid)
+
+    def code(self, views: Float[Tensor, "b v p d"]) -> Float[Tensor, "b v k s"]:
+        """What each view adds to the slots."""
+        tokens = views.flatten(0, 1)
+        slots = self.fill(self.slots.expand(len(tokens), -1, -1), tokens)
+        return rearrange(self.squeeze(slots), "(b v) k s -> b v k s", b=len(views))
+
+    def sketch(self, code: Float[Tensor, "b k s"], queries: Float[Tensor, "b q 5"]) -> Float[Tensor, "b_q 3 y x"]:
+        """The query at one colour a patch, from the slots alone: what trains the slots."""
+        b, q = queries.shape[:2]
+        places = self.narrow_place(self.features(queries.flatten(0, 1)))
+        x = self.narrow(rearrange(places, "(b q) p d -> b (q p) d", b=b), code)
+        return rearrange(self.narrow_colour(x), "b (q y x) c -> (b q) c y x", q=q, y=self.grid)
+
+
+READERS = {"sum": SumReader, "attention": AttentionReader}
+
+
+class Learner(nn.Module):
+    """The whole network: a reader of the context and a core that paints."""
+
+    batch = "Views"
+
+    def __init__(self, config: Config, spec: Any):
+        super().__init__()
+        self.config, self.spec = config, spec
+        self.reader = READERS[config.read](config, spec)
+        self.core = draw.Core(
+            self.reader.condition, config.hidden, config.z_channels, config.canvas, config.n_layers, config.patch,
+            config.shared_core, config.kernel,
+        )  # fmt: skip
+        self.start = None
+        if config.read == "attention":
+            self.start = nn.ConvTranspose2d(self.reader.condition, config.canvas, config.patch, config.patch)
+        layers: list[nn.Module] = []
+        for _ in range(config.refine):
+            layers += [nn.Conv2d(config.canvas, config.canvas, 3, padding=1), nn.SiLU()]
+        self.finish = nn.Sequential(*layers, nn.Conv2d(config.canvas, 3, 1))
+
+    @property
+    def n_views(self) -> int:
+        """Views that a training step wants of each scene."""
+        return self.config.max_context + self.config.n_queries
+
+    def sigma(self, step: int) -> float:
+        """Standard deviation of a pixel at a step: annealed linearly (section S3)."""
+        c = self.config
+        return c.sigma_start + (c.sigma_end - c.sigma_start) * min(step / (c.sigma_anneal * c.steps), 1.0)
+
+    def paint(
+        self, condition: Tensor, image: Tensor | None, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, " n"]]:
+        """Mean image and KL; latents from the posterior if it is shown the image, from the prior if not."""
+        start = None if self.start is None else self.start(condition)
+        u, kl = self.core(condition, image, generator, start)
+        return self.finish(u), kl
+
+    def loss(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, group: str = ""
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The negative evidence lower bound in nats per image, less the likelihood's constant (section S1.4)."""
+        c = self.config
+        image, poses = images.to_float(batch["images"]), batch["poses"]
+        n_context = int(torch.randint(1, c.max_context + 1, (), generator=generator))
+        truth = image[:, c.max_context : self.n_views].flatten(0, 1)
+        queries = poses[:, c.max_context : self.n_views]
+        views = self.reader.views(image[:, :n_context], poses[:, :n_context])
+        mean, kl = self.paint(self.reader.read(views, poses[:, :n_context], queries), truth, generator)
+        sigma = self.sigma(step)
+        likelihood = draw.log_likelihood(truth, mean, sigma)
+        loss = (kl - likelihood).mean()
+        metrics = {"kl_nats": kl.mean(), "psnr_posterior": images.psnr(mean, truth).mean(), "sigma": torch.tensor(sigma)}
+        if c.read == "attention":
+            sketch = self.reader.sketch(self.reader.code(views).sum(1), queries)
+            small = reduce(truth, "n c (y p) (x r) -> n c y x", "mean", p=c.patch, r=c.patch)
+            loss = loss - c.patch**2 * draw.log_likelihood(small, sketch, sigma).mean()
+            metrics["psnr_sketch"] = images.psnr(sketch, small).mean()
+        return loss, metrics
+
+    @torch.no_grad()
+    def imagine(
+        self,
+        image: UInt8[Tensor, "b v h w 3"],
+        poses: Float[Tensor, "b v 5"],
+        queries: Float[Tensor, "b q 5"],
+        generator: torch.Generator,
+        n_samples: int = 1,
+    ) -> Float[Tensor, "n_samples b q 3 h w"]:
+        """Samples, from the prior, of what the queries would see: predictions, in which the truth has no part."""
+        views = self.reader.views(images.to_float(image), poses)
+        condition = self.reader.read(views, poses, queries)
+        samples = [self.paint(condition, None, generator)[0].float().clamp(0, 1) for _ in range(n_samples)]
+        return rearrange(torch.stack(samples), "s (b q) c h w -> s b q c h w", b=len(image))
+
+    @torch.no_grad()
+    def evaluate(
+        self, batches: Iterator[dict[str, Tensor]], generator: torch.Generator, thorough: bool
+    ) -> dict[str, float]:
+        """PSNR of prior samples with 1 to `max_context` views on held-out scenes, beside three baselines.
+
+        The query is the first view after the context. `mean_image` is the mean over all the views of the batch's other
+        scenes; `nearest` the context view whose camera stands nearest; `context_mean` the mean of the context's images.
+        """
+        c = self.config
+        rows: dict[str, list[Tensor]] = {}
+        counts = range(1, c.max_context + 1) if thorough else (1, c.max_context)
+
+        def note(name: str, value: Tensor) -> None:
+            rows.setdefault(name, []).append(value.float().cpu())
+
+        for batch in batches:
+            image, poses = images.to_float(batch["images"]), batch["poses"]
+            truth, query = image[:, c.max_context], poses[:, c.max_context : c.max_context + 1]
+            total = image.flatten(1, 1).sum((0, 1))
+            others = (total - image.sum(1)) / (image.shape[1] * (len(image) - 1))
+            note("baseline/mean_image", images.psnr(others, truth))
+            for n in counts:
+                context = image[:, :n]
+                note(f"baseline/nearest/{n}", images.psnr(nearest(context, poses[:, :n], query[:, 0]), truth))
+                note(f"baseline/context_mean/{n}", images.psnr(context.mean(1), truth))
+                samples = self.imagine(batch["images"][:, :n], poses[:, :n], query, generator, 8 if thorough else 1)
+                note(f"psnr/{n}", images.psnr(samples[0, :, 0], truth))
+                if thorough:
+                    note(f"psnr_mean_of_8/{n}", images.psnr(samples.mean(0)[:, 0], truth))
+                views = self.reader.views(context, poses[:, :n])
+                posterior, kl = self.paint(self.reader.read(views, poses[:, :n], query), truth, generator)
+                note(f"kl_nats/{n}", kl)
+                note(f"psnr_posterior/{n}", images.psnr(posterior, truth))
+        return {name: torch.cat(values).mean().item() for name, values in rows.items()}
+
+    @torch.no_grad()
+    def pictures(self, batch: dict[str, Tensor], generator: torch.Generator, last: bool) -> dict[str, np.ndarray]:
+        """A sheet of context, samples, mean of eight and truth; at the end an orbit, imagined beside true."""
+        c = self.config
+        image, poses = batch["images"], batch["poses"]
+        context, query = image[:, : c.max_context], poses[:, c.max_context : c.max_context + 1]
+        samples = self.imagine(context, poses[:, : c.max_context], query, generator, 8)
+        columns = {f"view {i + 1}": context[:, i] for i in range(c.max_context)}
+        columns |= {f"sample {i + 1}": images.to_bytes(samples[i, :, 0]) for i in range(2)}
+        columns |= {"mean of 8": images.to_bytes(samples.mean(0)[:, 0]), "truth": image[:, c.max_context]}
+        made = {"predictions": sheets.table({name: value.cpu().numpy() for name, value in columns.items()})}
+        if last and "film_poses" in batch:
+            # One sample a frame would flicker where the context says nothing; the mean of eight shows what is believed.
+            path = batch["film_poses"]
+            seen, stood = context[: len(path)], poses[: len(path), : c.max_context]
+            frames = [self.imagine(seen, stood, query, generator, 8).mean(0) for query in path.split(1, dim=1)]
+            imagined = images.to_bytes(torch.cat(frames, 1)).cpu().numpy()
+            made["orbit"] = sheets.film({"imagined": imagined, "true": batch["film_images"].cpu().numpy()})
+        return made
+
+    def encoder(self) -> "Encoder":
+        """The reader, for agents."""
+        return Encoder(self)
+
+
+def nearest(
+    context: Float[Tensor, "b v c h w"], poses: Float[Tensor, "b v 5"], query: Float[Tensor, "b 5"]
+) -> Float[Tensor, "b c h w"]:
+    """The context image whose camera is nearest the query's: metres between them, and the chord between their gazes."""
+    gaze = lambda p: rays.viewpoint(p)[..., 3:]  # noqa: E731
+    apart = (poses[..., :3] - query[:, None, :3]).square().sum(-1) + (gaze(poses) - gaze(query)[:, None]).square().sum(-1)
+    return context[torch.arange(len(context)), apart.argmin(1)]
+
+
+class Encoder(nn.Module):
+    """Views to a code of fixed size: the newest view's term, and the sum over the last `max_context` views.
+
+    Keeps each view's term, so a new frame costs one view. The images are kept too, for `imagine`.
+    """
+
+    sensors = ("image", "pose")
+
+    def __init__(self, learner: Learner):
+        super().__init__()
+        self.learner = learner
+        self.frames = learner.config.max_context
+        self.image_size = (learner.config.image_size, learner.config.image_size)
+        k, d = learner.reader.code_shape
+        self.shape = (2 * k, d)
+        self.standardise = codes.Standardise(self.shape)
+
+    def initial(self, b: int) -> dict[str, Tensor]:
+        """Nothing seen yet."""
+        device = self.standardise.mean.device
+        k, d = self.learner.reader.code_shape
+        return {
+            "terms": torch.zeros(b, self.frames, k, d, device=device),
+            "images": torch.zeros(b, self.frames, *self.image_size, 3, dtype=torch.uint8, device=device),
+            "poses": torch.zeros(b, self.frames, 5, device=device),
+            "seen": torch.zeros(b, dtype=torch.int64, device=device),
+        }
+
+    def forward(self, obs: dict[str, Tensor], state: dict) -> tuple[Float[Tensor, "b k d"], dict]:
+        """Codes after one more view."""
+        reader = self.learner.reader
+        term = reader.code(reader.views(images.to_float(obs["image"])[:, None], obs["pose"][:, None].float())).float()
+        row, place = torch.arange(len(term), device=term.device), state["seen"] % self.frames
+        new = {name: state[name].clone() for name in ("terms", "images", "poses")}
+        new["terms"][row, place] = term[:, 0]
+        new["images"][row, place] = obs["image"]
+        new["poses"][row, place] = obs["pose"].float()
+        new["seen"] = state["seen"] + 1
+        return self.standardise(torch.cat([term[:, 0], new["terms"].sum(1)], 1)), new
+
+    def reset(self, state: dict, mask: Tensor) -> dict:
+        """The worlds of the mask forget everything."""
+        keep = ~mask
+        return {n: value * keep.view(-1, *[1] * (value.ndim - 1)).to(value.dtype) for n, value in state.items()}
+
+    @torch.no_grad()
+    def imagine(
+        self, state: dict, query: Float[Tensor, "b 5"], generator: torch.Generator
+    ) -> UInt8[Tensor, "b h w 3"]:
+        """One prior sample of what each world would look like from a pose, from the views remembered."""
+        b = len(query)
+        made = torch.zeros(b, *self.image_size, 3, dtype=torch.uint8, device=query.device)
+        counts = state["seen"].clamp(max=self.frames)
+        for n in counts.unique().tolist():  # at most `frames` different counts
+            rows = (counts == n).nonzero()[:, 0]
+            if n:
+                args = state["images"][rows, :n], state["poses"][rows, :n], query[rows, None]
+                made[rows] = images.to_bytes(self.learner.imagine(*args, generator)[0, :, 0])
+        return made

@@ -1,0 +1,1 @@
+"""Mathematics that learners share: rays, attention, convolutions, recurrent cores, image measures."""

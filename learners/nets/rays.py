@@ -1,0 +1,112 @@
+"""Rays of pixels and patches, and the features under which networks read them."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def viewpoint(poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 7"]:
+    """GQN's viewpoint: (x, y, z, cos yaw, sin yaw, cos pitch, sin pitch) of poses (x, y, z, yaw, pitch)."""
+    yaw, pitch = poses[..., 3], poses[..., 4]
+    return torch.cat([poses[..., :3], torch.stack([yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()], -1)], -1)
+
+
+def ray_grid(
+    poses: Float[Tensor, "*b 5"], fov: float, height: int, width: int
+) -> tuple[Float[Tensor, "*b 3"], Float[Tensor, "*b h w 3"]]:
+    """Origins and unit directions of the rays through the centres of an h by w grid laid over the image.
+
+    Args:
+        poses: x, y, z in metres, yaw and pitch in radians.
+        fov: Vertical field of view in radians, edge to edge; pixels are square.
+        height: Rows of the grid; the image's for pixels, fewer for patches.
+        width: Columns of the grid.
+    """
+    yaw, pitch = poses[..., 3], poses[..., 4]
+    cy, sy, cp, sp = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()
+    forward = torch.stack([cy * cp, sy * cp, sp], -1)
+    right = torch.stack([sy, -cy, torch.zeros_like(sy)], -1)
+    up = torch.stack([-cy * sp, -sy * sp, cp], -1)
+    reach = math.tan(fov / 2)
+    rows = reach * (1 - 2 * (torch.arange(height, device=poses.device, dtype=poses.dtype) + 0.5) / height)
+    columns = reach * (2 * (torch.arange(width, device=poses.device, dtype=poses.dtype) + 0.5) / width - 1)
+    columns = columns * (width / height)
+    directions = (
+        forward[..., None, None, :]
+        + rows[:, None, None] * up[..., None, None, :]
+        + columns[None, :, None] * right[..., None, None, :]
+    )
+    return poses[..., :3], directions / directions.norm(dim=-1, keepdim=True)
+
+
+def fourier(values: Float[Tensor, "*b d"], octaves: int, period: float) -> Float[Tensor, "*b f"]:
+    """Sines and cosines of each value at `octaves` frequencies, the lowest with the given period; f = 2 d octaves."""
+    frequencies = 2 * math.pi / period * 2 ** torch.arange(octaves, device=values.device, dtype=values.dtype)
+    phases = (values[..., None] * frequencies).flatten(-2)
+    return torch.cat([phases.sin(), phases.cos()], -1)
+
+
+def leaving(origins: Float[Tensor, "*b 3"], directions: Float[Tensor, "*b h w 3"], extent: float) -> Float[Tensor, "*b h w"]:
+    """Distance at which each ray leaves the world: a square of side `extent` about the z axis, on a floor, without a lid.
+
+    A ray can see nothing beyond that point, and what it sees in an empty world is there.
+    """
+    o, d = origins[..., None, None, :], directions
+    safe = torch.where(d.abs() < 1e-6, torch.full_like(d, 1e-6), d)
+    sides = (torch.sign(safe[..., :2]) * extent / 2 - o[..., :2]) / safe[..., :2]
+    floor = torch.where(d[..., 2] < -1e-6, -o[..., 2] / safe[..., 2], torch.full_like(d[..., 2], 10 * extent))
+    return torch.minimum(sides.amin(-1), floor).clamp(0, 2 * extent)
+
+
+def ray_features(
+    origins: Float[Tensor, "*b 3"], directions: Float[Tensor, "*b h w 3"], extent: float
+) -> Float[Tensor, "*b h w f"]:
+    """What a token knows of its ray: origin, direction, moment, and sines of points along it.
+
+    The moment (origin x direction) and the direction are the ray's Pluecker coordinates, the same wherever on the ray the
+    camera stands. The points lie at fixed shares of the way to where the ray leaves the world; rays that pass through the
+    same place so find each other by a plain inner product (after Liu et al. 2022, PETR, section 3.2, where the points come
+    from camera frusta). The last of them is where an empty world would be seen, and gets the finest sines.
+
+    Args:
+        origins: Camera positions, metres.
+        directions: Unit directions.
+        extent: Side of the world's square in metres; see `leaving`.
+    """
+    spread = origins[..., None, None, :].expand_as(directions)
+    moment = torch.linalg.cross(spread, directions)
+    far = leaving(origins, directions, extent)[..., None]
+    plain = torch.cat([2 * spread / extent, directions, 2 * moment / extent, far / extent], -1)
+    inner = [fourier(spread + share * far * directions, 4, 2 * extent) for share in SHARES]
+    last = fourier(spread + far * directions, 7, 2 * extent)
+    return torch.cat([plain, fourier(plain, 3, 4.0), *inner, last], -1)
+
+
+SHARES = (0.25, 0.4, 0.55, 0.7, 0.85)
+N_RAY_FEATURES = 10 + 60 + 24 * len(SHARES) + 42
+"""Length f of `ray_features`."""
+
+
+def sightings(
+    points: Float[Tensor, "b n 3"],
+    origins: Float[Tensor, "b m 3"],
+    directions: Float[Tensor, "b m 3"],
+    spacing: float,
+    floor: float = -8.0,
+) -> Float[Tensor, "b n m"]:
+    """Log weight with which a point might be seen along each of m rays: Gaussian in the angle between, bounded below.
+
+    Args:
+        points: Metres.
+        origins: Of the rays, metres.
+        directions: Of the rays, unit.
+        spacing: Tangent of the angle between neighbouring rays: the deviation of the Gaussian.
+        floor: What a ray gets that looks elsewhere, or away.
+    """
+    along = torch.baddbmm(-(origins * directions).sum(-1)[:, None, :], points, directions.mT)
+    squared = torch.baddbmm(origins.square().sum(-1)[:, None, :], points, origins.mT, alpha=-2.0)
+    squared = squared + points.square().sum(-1)[..., None]
+    off = (squared / along.square().clamp_min(1e-6) - 1).clamp_min(0)  # tangent squared
+    return torch.where(along > 0, (-0.5 / spacing**2 * off).clamp_min(floor), floor)

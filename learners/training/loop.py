@@ -1,0 +1,379 @@
+"""One readable loop: draw, descend, log, look, save.
+
+Everything random at step `s` comes from generators derived from (seed, words, s), and the batch of step `s` is a pure function
+of (env, split, seed, s). So a run that was killed needs its weights and its optimiser's state and nothing else to go on as if
+nothing had happened, bit by bit on the same CPU with the same number of threads.
+"""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import imageio.v3 as iio
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import envs
+import learners
+from learners.nets import codes
+from scenes.kit import errors, options, runs, seeds
+
+LOG_EVERY = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """Options of a run, whatever learner and environment it has."""
+
+    env: str = "rooms"
+    """Environment whose scenes are watched."""
+    steps: int = 0
+    """Optimiser steps; 0 leaves the learner's own number. Schedules stretch with it."""
+    seed: int = 0
+    """Root of all randomness."""
+    size: Literal["auto", "tiny", "small", "paper"] = "auto"
+    """Of the learner; auto is paper with a GPU and small without."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; auto is bfloat16 where the hardware multiplies it."""
+    split: str = "train"
+    """Split of the environment that is watched."""
+    runs: Path = Path("runs")
+    """Folder that holds the runs."""
+    name: str = ""
+    """Of the run's folder; by default learner-env-seed."""
+    resume: bool = False
+    """Go on from the newest checkpoint."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    evaluate_every: int = 400
+    """Steps between looks at held-out scenes."""
+    n_held_out: int = 1000
+    """Held-out scenes of the last evaluation."""
+
+
+def sized(kind: type, size: str, device: str) -> Any:
+    """The learner's config of a size; auto is the paper's where there is a GPU and small where not."""
+    known = {"paper": kind, "small": kind.small, "tiny": kind.tiny}
+    if size == "auto":
+        size = "paper" if resolve_device(device) == "cuda" else "small"
+    if size not in known:
+        raise errors.unknown("size", size, ["auto", *known])
+    return known[size]()
+
+
+def resolve_device(device: str) -> str:
+    """cpu or cuda."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise errors.CaveError("--device cuda: torch finds no GPU here; use --device cpu or auto", errors.USAGE)
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """float32 or bfloat16; on a CPU, bfloat16 pays only where the processor has instructions for it."""
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text() if flags.is_file() else ""
+    return "bfloat16" if "amx_bf16" in text or "avx512_bf16" in text else "float32"
+
+
+def autocast(device: str, precision: str) -> contextlib.AbstractContextManager:
+    """The context in which a step is computed."""
+    return torch.autocast(device, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
+
+
+def learning_rate(config: Any, step: int) -> float:
+    """Warm-up, then linear or cosine fall from `learning_rate` to `learning_rate_end`."""
+    if step < (rise := config.warmup * config.steps):
+        return config.learning_rate * (step + 1) / (rise + 1)
+    done = min(step / max(config.decay_until * config.steps, 1), 1.0)
+    fallen = done if config.decay == "linear" else (1 - math.cos(math.pi * done)) / 2
+    return config.learning_rate + (config.learning_rate_end - config.learning_rate) * fallen
+
+
+def generator(seed: int, *words: str | int) -> torch.Generator:
+    """A CPU generator derived by name."""
+    return torch.Generator().manual_seed(seeds.derive(seed, *words))
+
+
+def to_tensors(batch: dict[str, Any], device: str) -> dict[str, Tensor]:
+    """The arrays of a stream's batch on the device; what is not an array (true factors) stays behind."""
+    return {n: torch.as_tensor(v).to(device, non_blocking=True) for n, v in batch.items() if isinstance(v, np.ndarray)}
+
+
+def optimisers(learner: nn.Module, config: Any) -> dict[str, tuple[torch.optim.Optimizer, list[nn.Parameter]]]:
+    """An Adam for each group of parameters that is trained in turn; mostly there is one."""
+    groups = learner.groups() if hasattr(learner, "groups") else {"": list(learner.parameters())}
+    make = lambda p: torch.optim.AdamW(p, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)  # noqa: E731
+    return {name: (make(parameters), parameters) for name, parameters in groups.items()}
+
+
+def descend(
+    learner: nn.Module, adams: dict, batch: dict[str, Tensor], config: Any, step: int, seed: int, cast: Callable
+) -> dict[str, Tensor]:
+    """One step of every group.
+
+    Raises:
+        CaveError: the loss or a gradient is not finite; weights and optimiser are as they were before the step.
+    """
+    metrics: dict[str, Tensor] = {}
+    for group, (adam, parameters) in adams.items():
+        with cast():
+            loss, seen = learner.loss(batch, step, generator(seed, "loss", group, step), group)
+        if not torch.isfinite(loss):
+            culprits = [n for n, v in seen.items() if not torch.isfinite(torch.as_tensor(v)).all()]
+            culprits += [n for n, p in learner.named_parameters() if not torch.isfinite(p).all()]
+            raise not_finite(step, "the loss", culprits)
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, config.clip or math.inf)
+        if not torch.isfinite(norm):
+            bad = [n for n, p in learner.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+            raise not_finite(step, "a gradient", bad)
+        for settings in adam.param_groups:
+            settings["lr"] = learning_rate(config, step)
+        adam.step()
+        metrics |= {**seen, "loss": loss, "gradient_norm": norm}
+    if hasattr(learner, "after_step"):
+        learner.after_step(step)
+    return {name: torch.as_tensor(value).detach() for name, value in metrics.items()}
+
+
+def not_finite(step: int, what: str, culprits: list[str]) -> errors.CaveError:
+    """The error of a run that left the real numbers."""
+    where = f" (first in {culprits[0]})" if culprits else ""
+    return errors.CaveError(
+        f"step {step}: {what} is not finite{where}; the last checkpoint is kept: lower --model.learning-rate or set "
+        "--model.clip, and start under another --name"
+    )
+
+
+def state_of(learner: nn.Module, adams: dict) -> dict[str, dict[str, Tensor]]:
+    """All tensors that a checkpoint holds: weights, and for each optimiser its moments by parameter number."""
+    tensors = {"learner": dict(learner.state_dict())}
+    for group, (adam, _) in adams.items():
+        moments = adam.state_dict()["state"]
+        tensors[f"optimiser{group and '-' + group}"] = {
+            f"{number}.{name}": value for number, slots in moments.items() for name, value in slots.items()
+        }
+    return tensors
+
+
+def restore(learner: nn.Module, adams: dict, tensors: dict[str, dict[str, Tensor]], where: str) -> None:
+    """Put a checkpoint's tensors back."""
+    learners.load_weights(learner, tensors["learner"], where)
+    for group, (adam, _) in adams.items():
+        whole = adam.state_dict()
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors[f"optimiser{group and '-' + group}"].items():
+            number, slot = name.split(".", 1)
+            slots.setdefault(int(number), {})[slot] = torch.as_tensor(value)
+        adam.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
+
+
+class Stop:
+    """Turns the first Ctrl-C or SIGTERM into a request to save and end at the next step; the second ends at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere
+                signal.signal(number, self.note)
+
+    def note(self, number: int, frame: Any) -> None:
+        """The handler."""
+        if self.signal:
+            raise SystemExit(128 + number)
+        self.signal = number
+
+    def release(self) -> None:
+        """Give the signals back."""
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            with contextlib.suppress(ValueError):
+                signal.signal(number, handler)
+
+
+def bar(total: int, start: int) -> tuple[Any, Callable[[int, str], None]]:
+    """A progress bar with rate and estimate where there is a terminal, silence where not."""
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[note]}"), progress.TimeElapsedColumn(), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    shown = progress.Progress(*columns, disable=not sys.stdout.isatty(), refresh_per_second=2)
+    task = shown.add_task("training", total=total, completed=start, note="")
+    return shown, lambda step, note: shown.update(task, completed=step, note=note)
+
+
+def held_out(stream: Any, n_scenes: int, batch_size: int, device: str) -> Iterator[dict[str, Tensor]]:
+    """Batches of a held-out stream until `n_scenes` were seen."""
+    for step in range(-(-n_scenes // batch_size)):
+        rows = min(batch_size, n_scenes - step * batch_size)
+        yield {name: value[:rows] for name, value in to_tensors(stream.draw(step), device).items()}
+
+
+def write_pictures(folder: Path, made: dict[str, np.ndarray], suffix: str) -> None:
+    """PNG for pictures, mp4 for films, which are read back and counted before they pass for written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in made.items():
+        if image.ndim == 3:
+            iio.imwrite(folder / f"{name}{suffix}.png", image)
+        else:
+            path = folder / f"{name}{suffix}.mp4"
+            iio.imwrite(path, image, fps=20, codec="libx264", macro_block_size=2, output_params=["-crf", "18"])
+            if (n := sum(1 for _ in iio.imiter(path))) != len(image):
+                raise errors.CaveError(f"{path}: wrote {len(image)} frames but {n} can be read back; is the disk full?")
+
+
+def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
+    """Train a learner and leave its run's folder, with the encoder in it.
+
+    Args:
+        name: Of the learner.
+        run: Options of the run.
+        config: The learner's.
+        env_config: The environment's.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        CaveError: see the module's functions; the line says what to do.
+    """
+    started = time.monotonic()
+    device = resolve_device(run.device)
+    precision = resolve_precision(run.precision, device)
+    if run.steps:
+        config = dataclasses.replace(config, steps=run.steps)
+    cast = lambda: autocast(device, precision)  # noqa: E731
+    module = learners.learner(name).Learner
+    draw = lambda split, seed, size: envs.stream(  # noqa: E731
+        run.env, env_config, module.batch, split=split, seed=seed, batch_size=size,
+        size=(config.image_size, config.image_size), views=views_of(config),
+    )  # fmt: skip
+    stream = draw(run.split, run.seed, config.batch_size)
+    spec = options.to_dict(stream.spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.derive(run.seed, "weights"))
+        learner = module(config, stream.spec).to(device)
+    adams = optimisers(learner, config)
+
+    settings = {
+        "command": "learners.train", "learner": name, "model": options.to_dict(config), "spec": spec,
+        "run": {n: v for n, v in options.to_dict(run).items() if n not in ("runs", "name", "resume")},
+        "env": options.to_dict(env_config), "resolved": {"device": device, "precision": precision},
+    }  # fmt: skip
+    folder = runs.create(run.runs, run.name or f"{name}-{run.env}-{run.seed}", settings, resume=run.resume)
+    first = 0
+    if run.resume and (saved := runs.newest_checkpoint(folder)):
+        restore(learner, adams, saved.tensors, str(saved.folder))
+        first = saved.step
+    runs.truncate_metrics(folder, first)
+    size = sum(p.numel() for p in learner.parameters()) / 1e6
+    print(
+        f"{name} on {run.env}: {size:.2f} M weights, steps {first} to {config.steps} of {config.batch_size}, {device} "
+        f"{precision}, in {folder}",
+        flush=True,
+    )
+
+    from torch.utils.tensorboard import SummaryWriter
+
+    board = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
+
+    def log(step: int, kind: str, values: dict[str, float]) -> None:
+        runs.append_metrics(folder, {"step": step, "kind": kind, "seconds": time.monotonic() - started, **values})
+        for key, value in values.items():
+            board.add_scalar(f"{kind}/{key}", value, step)
+
+    def look(step: int, last: bool) -> dict[str, float]:
+        learner.eval()
+        batches = held_out(test, run.n_held_out if last else 96, test_size, device)
+        with torch.no_grad(), cast():
+            figures = learner.evaluate(batches, generator(run.seed, "evaluate", step), last)
+            sheet = {n: v[:6] for n, v in to_tensors(test.draw(0), device).items()}
+            if last and hasattr(test, "film"):
+                sheet |= to_tensors(test.film(np.arange(3), 60), device)
+            made = learner.pictures(sheet, generator(run.seed, "pictures", step), last)
+        learner.train()
+        log(step, "held_out", figures)
+        write_pictures(folder / "pictures", made, "" if last else f"-{step:07d}")
+        return figures
+
+    test_size = 64
+    test = draw("test", run.seed, test_size)
+    stop = Stop()
+    shown, advance = bar(config.steps, first)
+    sums: dict[str, float] = {}
+    try:
+        with shown:
+            since, at = time.monotonic(), first
+            for step in range(first, config.steps):
+                batch = to_tensors(stream.draw(step), device)
+                metrics = descend(learner, adams, batch, config, step, run.seed, cast)
+                done = step + 1
+                for key, value in metrics.items():
+                    sums[key] = sums.get(key, 0.0) + value.item() / LOG_EVERY
+                if done % LOG_EVERY == 0:
+                    rate = (done - at) / (time.monotonic() - since)
+                    since, at = time.monotonic(), done
+                    log(done, "train", {**sums, "steps_per_second": rate})
+                    advance(done, f"loss {sums['loss']:.1f}  {rate:.1f} steps/s")
+                    sums = {}
+                if done % run.checkpoint_every == 0 or done == config.steps or stop.signal:
+                    runs.save_checkpoint(folder, done, state_of(learner, adams), {"step": done})
+                if stop.signal and done < config.steps:
+                    raise SystemExit(128 + stop.signal)
+                if done % run.evaluate_every == 0 and done < config.steps:
+                    print(f"step {done}: {summary(look(done, last=False))}", flush=True)
+                    since, at = time.monotonic(), done
+    except SystemExit:
+        print(f"stopped and saved: the same line with --resume goes on; run in {folder}", flush=True)
+        raise
+    finally:
+        stop.release()
+        board.flush()
+
+    figures = look(config.steps, last=True)
+    print(f"held out, {run.n_held_out} scenes: {summary(figures)}", flush=True)
+    encoder = learner.encoder().to(device)
+    with torch.no_grad():
+        codes.calibrate(encoder, (as_observations(to_tensors(stream.draw(i), device)) for i in range(16)))
+    frames = config.steps * config.batch_size * max(views_of(config), 1)
+    card = {
+        "learner": name, "config": options.to_dict(config), "spec": spec, "env": run.env,
+        "env_config": options.to_dict(env_config), "split": run.split, "seed": run.seed, "steps": config.steps,
+        "frames": frames, "sensors": list(encoder.sensors), "shape": list(encoder.shape), "metrics": figures,
+        "precision": precision, "provenance": runs.provenance(),
+    }  # fmt: skip
+    learners.save_encoder(folder / "encoder", encoder, card)
+    board.close()
+    print(f"encoder in {folder / 'encoder'}, pictures in {folder / 'pictures'}", flush=True)
+    return folder
+
+
+def views_of(config: Any) -> int:
+    """Views of a scene that a learner's step wants; 1 for learners of single images."""
+    return config.max_context + config.n_queries if hasattr(config, "max_context") else 1
+
+
+def as_observations(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A stream's batch as sequences of observations, time on axis 1."""
+    images, poses = batch["images"], batch["poses"]
+    return {"image": images if images.ndim == 5 else images[:, None], "pose": poses if poses.ndim == 3 else poses[:, None]}
+
+
+def summary(figures: dict[str, float]) -> str:
+    """Figures on one line."""
+    return "  ".join(f"{name} {value:.2f}" for name, value in sorted(figures.items()))

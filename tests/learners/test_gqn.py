@@ -1,0 +1,188 @@
+"""The mathematics of GQN: what its sum, its prior and its queries promise."""
+
+import dataclasses
+import types
+
+import pytest
+import torch
+
+from learners import gqn
+from learners.nets import draw, images, rays
+
+SPEC = types.SimpleNamespace(fov=1.0, extent=7.0)
+
+
+def config(**changes):
+    return dataclasses.replace(gqn.Config.tiny(), **changes)
+
+
+SUM = dict(read="sum", representation_dim=16, image_size=16)
+
+
+def views(b=3, v=5, size=16, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 255, (b, v, size, size, 3), dtype=torch.uint8, generator=g)
+    return image, torch.rand(b, v, 5, generator=g) * 2 - 1
+
+
+def learner(**changes):
+    torch.manual_seed(0)
+    made = gqn.Learner(config(**changes), SPEC).eval()
+    # The prior starts as a unit Gaussian whatever it sees; a test of what it sees needs it to depend on it.
+    for layer in (made.core.prior, made.core.posterior):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    return made
+
+
+@pytest.mark.parametrize("changes", [{}, SUM, SUM | {"representation": "pool"}, SUM | {"representation": "pyramid"}])
+@torch.no_grad()
+def test_imagination_and_code_do_not_depend_on_the_order_of_the_views(changes):
+    made = learner(**changes)
+    image, poses = views()
+    order = torch.tensor([2, 0, 1])
+    query = poses[:, 4:5]
+    generator = lambda: torch.Generator().manual_seed(1)  # noqa: E731
+    one = made.imagine(image[:, :3], poses[:, :3], query, generator())
+    other = made.imagine(image[:, order], poses[:, order], query, generator())
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    changed = made.imagine(image[:, 1:4], poses[:, 1:4], query, generator())
+    assert (one - changed).abs().max() > 1e-4  # and they do depend on the views themselves
+    code = lambda order: made.reader.code(made.reader.views(images.to_float(image[:, order]), poses[:, order])).sum(1)  # noqa: E731
+    torch.testing.assert_close(code([0, 1, 2]), code([2, 0, 1]), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_sum_over_views_is_a_sum():
+    made = learner(**SUM)
+    image, poses = views()
+    together = made.reader.views(images.to_float(image), poses)
+    alone = torch.stack([made.reader.views(images.to_float(image[:, i : i + 1]), poses[:, i : i + 1])[:, 0] for i in range(5)], 1)  # fmt: skip
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    read = made.reader.read(together, poses[:, :1])[:, :16]
+    torch.testing.assert_close(read, alone.sum(1), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_query_image_reaches_the_posterior_alone():
+    made = learner()
+    image, poses = views(b=2, v=made.n_views)
+    generator = lambda: torch.Generator().manual_seed(3)  # noqa: E731
+    other = image.clone()
+    other[:, made.config.max_context :] = 255 - other[:, made.config.max_context :]
+    batch = {"images": image, "poses": poses}
+    changed = {"images": other, "poses": poses}
+    a, b = (next(iter(made.evaluate(iter([x]), generator(), False).items())) for x in (batch, changed))
+    assert a != b  # the truth moved, so figures do
+    n = made.config.max_context
+    one, two = (made.imagine(x["images"][:, :n], poses[:, :n], poses[:, n:], generator()) for x in (batch, changed))
+    assert torch.equal(one, two)
+    condition = made.reader.read(made.reader.views(images.to_float(image[:, :n]), poses[:, :n]), poses[:, n : n + 1])
+    seen = [made.paint(condition, images.to_float(x[:, n]), generator())[0] for x in (image, other)]
+    assert (seen[0] - seen[1]).abs().max() > 1e-4
+
+
+def test_no_gradient_reaches_the_context_from_the_query():
+    """The loss depends on context images 1 to M only, and M takes every value from 1 to `max_context`."""
+    made = learner()
+    image, poses = views(b=2, v=made.n_views)
+    n = made.config.max_context
+    counts = set()
+    for step in range(40):
+        reached = []
+        original = made.reader.views
+        made.reader.views = lambda x, p: reached.append(x.shape[1]) or original(x, p)  # noqa: B023
+        with torch.no_grad():
+            made.loss({"images": image, "poses": poses}, 0, torch.Generator().manual_seed(step))
+        made.reader.views = original
+        counts.add(reached[0])
+    assert counts == set(range(1, n + 1))
+
+
+def test_kl_is_that_of_torch_and_zero_for_equal_distributions():
+    g = torch.Generator().manual_seed(0)
+    m1, s1, m2, s2 = torch.randn(4, 50, generator=g)
+    ours = draw.gaussian_kl(m1, s1, m2, s2)
+    normal = lambda m, s: torch.distributions.Normal(m, draw.bounded(s).exp())  # noqa: E731
+    torch.testing.assert_close(ours, torch.distributions.kl_divergence(normal(m1, s1), normal(m2, s2)), rtol=1e-4, atol=1e-4)  # fmt: skip
+    assert draw.gaussian_kl(m1, s1, m1, s1).abs().max() < 1e-6
+    ours = draw.unit_gaussian_kl(m1, s1)
+    theirs = torch.distributions.kl_divergence(
+        torch.distributions.Normal(m1, (0.5 * s1).exp()), torch.distributions.Normal(0.0, 1.0)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_likelihood_leaves_out_its_constant_and_nothing_else():
+    g = torch.Generator().manual_seed(0)
+    image, mean = torch.rand(2, 4, 3, 8, 8, generator=g)
+    full = torch.distributions.Normal(mean, 0.7).log_prob(image).flatten(1).sum(1)
+    constant = torch.distributions.Normal(mean, 0.7).log_prob(mean).flatten(1).sum(1)
+    torch.testing.assert_close(draw.log_likelihood(image, mean, 0.7), full - constant, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_before_training_prior_and_posterior_agree():
+    torch.manual_seed(0)
+    made = gqn.Learner(config(), SPEC)
+    condition = torch.randn(2, made.reader.condition, 4, 4)
+    _, kl = made.paint(condition, torch.rand(2, 3, 16, 16), torch.Generator().manual_seed(0))
+    assert kl.abs().max() < 1e-6
+
+
+def test_sigma_falls_to_its_end_and_stays():
+    made = gqn.Learner(config(sigma_start=2.0, sigma_end=0.7, sigma_anneal=0.5, steps=100), SPEC)
+    assert made.sigma(0) == 2.0
+    assert made.sigma(25) == pytest.approx(1.35)
+    assert made.sigma(50) == made.sigma(99) == pytest.approx(0.7)
+
+
+def test_rays_pass_through_the_points_that_pixels_show():
+    """Project points by hand and find the ray of the pixel they fall on."""
+    import numpy as np
+
+    import scenes
+
+    rng = np.random.default_rng(0)
+    poses = np.concatenate([rng.uniform(-2, 2, (5, 3)), rng.uniform(-3, 3, (5, 1)), rng.uniform(-0.5, 0.5, (5, 1))], 1)
+    origin, direction = rays.ray_grid(torch.tensor(poses), 1.1, 16, 24)
+    camera = scenes.rotation_matrices(scenes.look(poses[:, 3], poses[:, 4]).astype(np.float64))
+    for view, row, column in [(0, 0, 0), (1, 15, 23), (2, 7, 3), (4, 2, 20)]:
+        point = origin[view] + 2.5 * direction[view, row, column]
+        x, y, z = camera[view].T @ (point.numpy() - poses[view, :3])
+        focal = 8 / np.tan(1.1 / 2)
+        assert 12 + focal * x / -z == pytest.approx(column + 0.5, abs=1e-3)
+        assert 8 - focal * y / -z == pytest.approx(row + 0.5, abs=1e-3)
+
+
+def test_the_encoder_sums_the_last_views_and_forgets_where_told():
+    torch.manual_seed(0)
+    made = gqn.Learner(config(), SPEC)
+    encoder = made.encoder().eval()
+    image, poses = views(b=3, v=5)
+    with torch.no_grad():
+        state = encoder.initial(3)
+        for t in range(5):
+            code, state = encoder({"image": image[:, t], "pose": poses[:, t]}, state)
+        terms = made.reader.code(made.reader.views(images.to_float(image[:, 2:]), poses[:, 2:]))
+        k = terms.shape[2]
+        torch.testing.assert_close(code[:, k:], terms.sum(1), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(code[:, :k], terms[:, -1], atol=1e-5, rtol=1e-5)
+        kept = encoder.reset(state, torch.tensor([False, True, False]))
+        fresh = encoder.initial(3)
+        for name in state:
+            assert torch.equal(kept[name][1], fresh[name][1])
+            assert torch.equal(kept[name][[0, 2]], state[name][[0, 2]])
+
+
+@torch.no_grad()
+def test_the_nearest_view_is_the_nearest():
+    context = torch.arange(3.0).view(1, 3, 1, 1, 1).expand(2, 3, 3, 4, 4)
+    poses = torch.tensor([[[0.0, 0, 1, 0, 0], [3, 0, 1, 0, 0], [0, 3, 1, 0, 0]]]).repeat(2, 1, 1)
+    query = torch.tensor([[2.5, 0.2, 1, 0, 0], [0.1, 2.0, 1, 0, 0]])
+    assert gqn.nearest(context, poses, query)[:, 0, 0, 0].tolist() == [1.0, 2.0]
+
+
+def test_psnr_is_averaged_per_image_and_clamps():
+    truth = torch.zeros(2, 3, 4, 4)
+    guess = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), -5.0)])
+    assert images.psnr(guess, truth).tolist() == pytest.approx([20.0, 100.0], abs=1e-4)
