@@ -54,8 +54,8 @@ SCHEMA = "cave.scenes/1"
 class Scenes:
     """A batch of `b` scenes holding `n` solids in all, as plain numpy arrays.
 
-    Scene `i` owns solids `offsets[i]:offsets[i + 1]`. One scene is a batch of one: `scenes[i]`. Any integer, slice, mask
-    or index array selects. The arrays are not copied in and not locked: treat them as constants.
+    Scene `i` owns solids `offsets[i]:offsets[i + 1]`. One scene is a batch of one: `scenes[i]`. Any integer, slice,
+    mask or index array selects. The arrays are not copied in and not locked: treat them as constants.
     """
 
     offsets: Int[np.ndarray, " b_plus_1"]
@@ -80,8 +80,8 @@ class Scenes:
     sky: Float32[np.ndarray, "b 3"]
     """What a ray sees that meets nothing."""
     factors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    """True generative factors: name -> array whose first axis is b. Those of objects are padded with zeros, axis 1 being
-    the object, and `n_objects` counts the real ones."""
+    """True generative factors: name -> array whose first axis is b. Those of objects are padded with zeros, axis 1
+    being the object, and `n_objects` counts the real ones."""
     first_object: int = 0
     """Number of solids at the head of every scene that are scenery; object `k` is the solid `first_object + k`."""
 

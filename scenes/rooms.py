@@ -32,9 +32,8 @@ import scenes
 from scenes import factors as fa
 from scenes import viewpoints
 from scenes.kit import errors
+from scenes.solids import SHAPES, footprint, rgb, stand
 
-SHAPES = ("box", "sphere", "capsule", "cylinder", "cone", "ellipsoid", "torus")
-"""The factor `shape` is an index into these."""
 WALL_TEXTURES = scenes.TEXTURES
 FLOOR_TEXTURES = ("checker", "stripes", "noise")
 _WALL_SCALES = np.array([0.9 if name == "bricks" else 1.6 for name in WALL_TEXTURES], np.float32)
@@ -43,23 +42,7 @@ FIRST_OBJECT = 5
 FOV = math.pi / 3
 """Field of view of every camera in a room, edge to edge, in radians."""
 SIZES = (0.3, 0.5)
-"""Range of the factor `size`, in metres; `_EXTENTS` says what it means for each shape."""
-
-# Rows as SHAPES: the solid's `size`, its half height and the radius of its footprint, all as multiples of the factor
-# `size`, so that the shapes look about equally large. The torus stands upright, so that its hole is seen.
-_EXTENTS = np.array(
-    [
-        (0.72, 0.72, 0.72, 0.72, 0.72 * math.sqrt(2)),
-        (0.90, 0.00, 0.00, 0.90, 0.90),
-        (0.55, 0.60, 0.00, 1.15, 0.55),
-        (0.75, 0.80, 0.00, 0.80, 0.75),
-        (0.95, 1.05, 0.00, 1.05, 0.95),
-        (1.05, 0.70, 0.60, 0.60, 1.05),
-        (0.72, 0.28, 0.00, 1.00, 1.00),
-    ]
-)
-_KINDS = np.array([scenes.KINDS.index(shape) for shape in SHAPES], np.int32)
-_UPRIGHT = np.array([shape == "torus" for shape in SHAPES]) * math.pi / 2
+"""Range of the factor `size`, in metres."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,17 +145,6 @@ def _fit(gap: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:
     return far & (np.minimum(turn, 1 - turn) >= hue_gap)
 
 
-def footprint(shape, size) -> np.ndarray | np.floating:
-    """Radius in metres of the upright cylinder around an object of that factor `shape` and `size` (arrays)."""
-    return _EXTENTS[shape, 4] * size
-
-
-def rgb(hue, saturation: float = 0.85, value: float = 0.95) -> Float32[np.ndarray, "*s 3"]:
-    """Colours in [0, 1] of hues in [0, 1); by default those of objects."""
-    turn = (np.asarray(hue)[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
-    return (value * (1 - saturation * np.clip(np.minimum(turn, 4 - turn), 0, 1))).astype(np.float32)
-
-
 def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     """Rooms from factors: those of the scene of shape (b,), of objects (b, k) padded, `n_objects` the real ones.
 
@@ -203,12 +175,8 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     scale = np.repeat(_WALL_SCALES[factors["wall_texture"], None], 4, axis=1)
     arrays["texture_scale"][(first + np.arange(1, FIRST_OBJECT)).ravel()] = scale.ravel()
     arrays["colour"][scenery] = np.stack(colour, 1).reshape(-1, 2, 3)
-    arrays["kind"][objects] = _KINDS[shape]
-    arrays["size"][objects] = _EXTENTS[shape, :3] * size[:, None]
-    arrays["position"][objects] = np.stack([x, y, _EXTENTS[shape, 3] * size], 1)
-    # A turn about z after a tilt about x, as quaternions.
-    ct, st, cy, sy = np.cos(_UPRIGHT[shape] / 2), np.sin(_UPRIGHT[shape] / 2), np.cos(yaw / 2), np.sin(yaw / 2)
-    arrays["rotation"][objects] = np.stack([cy * ct, cy * st, sy * st, sy * ct], 1)
+    for name, value in stand(shape, size, x, y, yaw).items():
+        arrays[name][objects] = value
     arrays["texture"][objects] = 0
     arrays["texture_scale"][objects] = 1
     arrays["colour"][objects] = rgb(hue)[:, None]
@@ -223,7 +191,7 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
         light_colour=np.full((b, 1, 3), 0.5, np.float32),
         light_is_sun=np.ones((b, 1), bool),
         ambient=np.full((b, 3), 0.54, np.float32),
-        sky=np.broadcast_to(np.array([0.62, 0.78, 0.92], np.float32), (b, 3)),
+        sky=np.tile(np.array([0.62, 0.78, 0.92], np.float32), (b, 1)),
         factors={name: np.asarray(value) for name, value in factors.items()},
         first_object=FIRST_OBJECT,
     )
