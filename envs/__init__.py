@@ -3,14 +3,19 @@
 This file is the contract of the package. A module beside it is one *environment* (`rooms`); `streams` holds the endless
 batches that learners watch; `benchmark` is a command. An environment's module has these names:
 
-    Config     frozen dataclass of options, with `Config.tiny()` for tests
+    Config     frozen dataclass of options, with `Config.tiny()` for tests; among them are `renderer`, the name of one,
+               `look`, the options it is loaded with, and `scenery`, those of the family of scenes
     World      subclass of `envs.World`: a batch of worlds, stepped with arrays
-    family     the module of `scenes` whose scenes it has; `config.scenery` holds the family's options
+    family     the module of `scenes` whose scenes it has
     splits(config) -> dict of `scenes.factors.Split` by name
     STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes")
     FOV        vertical field of view of its cameras, in radians
+    extent(config) -> side in metres of the square about the z axis that holds everything
+
+and, where `Images` or `Views` are offered, two pure functions that say where learners look from:
+
     views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
-               where learners look from; a pure function; wanted by `Images` and `Views` only
+    tour(config, n) -> poses n 5 of a smooth path once around, for films
 
 Why a world rather than many environments: 256 worlds moved by one call share one renderer call, and no Python runs per
 world. Two thin adapters make a world a `gymnasium.vector.VectorEnv` and, with one world, a `gymnasium.Env`; every

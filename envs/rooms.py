@@ -99,7 +99,8 @@ class Config:
     """Which of `scenes.renderers` draws."""
 
     def __post_init__(self):
-        limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "image_size": (1, 4096), "supersample": (1, 8)}
+        limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "supersample": (1, 8)}
+        limits["image_size"] = (1, 4096)
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 given = getattr(self, name)

@@ -13,7 +13,7 @@ from scenes.renderers import raycast
 
 @pytest.mark.parametrize("cameras", ["ring", "free"])
 def test_views_are_pictures_of_their_scenes_from_their_poses(cameras):
-    config = rooms.Config(cameras=cameras)
+    config = rooms.Config(cameras=cameras, supersample=2)
     stream = envs.stream("rooms", config, "Views", "train", 4, 3, size=(24, 32), views=5)
     batch = stream.draw(7)
     assert batch["images"].shape == (3, 5, 24, 32, 3) and batch["images"].dtype == np.uint8
@@ -22,10 +22,25 @@ def test_views_are_pictures_of_their_scenes_from_their_poses(cameras):
     # One scene and one camera at a time, named by hand.
     for i in range(3):
         room = scenes.sample(family, config.scenery, "train", 4, [7 * 3 + i])
-        handle = raycast.load(room)
+        handle = raycast.load(room, **config.look)
         for v in range(5):
             cameras = scenes.cameras_from_poses(batch["poses"][i, v][None], stream.spec.fov, 24, 32)
             assert np.array_equal(handle.render(cameras).rgb[0], batch["images"][i, v])
+
+
+def test_a_film_shows_the_scenes_of_the_stream():
+    stream = envs.stream("rooms", rooms.Config(), "Views", "train", 4, 3, size=(8, 8))
+    film = stream.film(np.array([2, 0]), 12)
+    assert film["film_images"].shape == (2, 12, 8, 8, 3) and film["film_poses"].shape == (2, 12, 5)
+    for i, scene in enumerate((2, 0)):
+        handle = raycast.load(scenes.sample(family, family.Config(), "train", 4, [scene]), **rooms.Config().look)
+        cameras = scenes.cameras_from_poses(film["film_poses"][i, 7][None], stream.spec.fov, 8, 8)
+        assert np.array_equal(handle.render(cameras).rgb[0], film["film_images"][i, 7])
+    # Once around, on the ring, at even steps, and looking inwards.
+    x, y, z, yaw, pitch = np.moveaxis(film["film_poses"][0].astype(float), -1, 0)
+    assert np.allclose(np.hypot(x, y), 3.0) and np.allclose(z, rooms.EYE_HEIGHT)
+    assert np.allclose(np.hypot(np.diff(x), np.diff(y)), np.hypot(x[0] - x[-1], y[0] - y[-1]), atol=1e-5)
+    assert np.allclose(np.cos(yaw) * x + np.sin(yaw) * y, -3.0) and np.allclose(pitch, rooms.EYE_PITCH)
 
 
 def test_a_query_is_never_among_the_context():
