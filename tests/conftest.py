@@ -1,6 +1,7 @@
 """What every test shares: annotations are checked as they run; what a machine lacks is skipped here, nowhere else."""
 
 import ctypes.util
+import importlib.machinery
 import sys
 import types
 
@@ -14,6 +15,17 @@ PACKAGES = ["scenes", "envs", "learners", "agents", "evaluation"]
 sys.modules["checker"] = types.ModuleType("checker")
 sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _hook = install_import_hook(PACKAGES, "checker.check")
+
+
+class Kernels(importlib.machinery.PathFinder):
+    """Imports numba's sources as they are: checked functions can neither be compiled nor cached."""
+
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        return super().find_spec(fullname, path, target) if fullname.startswith("scenes.renderers.kernels") else None
+
+
+sys.meta_path.insert(0, Kernels)
 
 
 def pytest_configure(config):
