@@ -153,9 +153,9 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp-{os.getpid()}-{next(_numbers)}")
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, pattern: str = ".*.tmp-*") -> None:
     """Remove what killed writers left in a folder."""
-    for left in folder.glob(".*.tmp-*"):
+    for left in folder.glob(pattern):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
@@ -205,17 +205,16 @@ def _refused(path: Path, error: OSError) -> errors.CaveError:
 
 
 def save_tensors(tensors: Mapping[str, Any]) -> bytes:
-    """Numpy arrays or torch tensors (any device, any strides) as the bytes of a safetensors file; order is kept out."""
+    """Numpy arrays or torch tensors (any device, any strides) as the bytes of a safetensors file.
+
+    The order of the names makes no difference. Where one is bfloat16, which numpy lacks, all must be tensors.
+    """
     import safetensors.numpy
 
     if any(str(getattr(value, "dtype", "")) == "torch.bfloat16" for value in tensors.values()):
         import safetensors.torch
-        import torch
 
-        packed = {"memory_format": torch.contiguous_format}
-        return safetensors.torch.save(
-            {n: torch.as_tensor(v).detach().cpu().clone(**packed) for n, v in tensors.items()}
-        )
+        return safetensors.torch.save({n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()})
     arrays = {n: v.detach().cpu().numpy() if hasattr(v, "detach") else v for n, v in tensors.items()}
     return safetensors.numpy.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
 
@@ -268,6 +267,7 @@ def create(root: Path, name: str, config: dict, resume: bool = False) -> Path:
     if not resume:
         if run.exists():
             raise errors.CaveError(f"{run} is there already: go on with --resume, or give another --name", errors.USAGE)
+        _sweep(Path(root), f".{name}.tmp-*")
         _publish(run, {"config.json": _json(config), "provenance.json": _json(provenance())})
         _lock(run)
         return run
