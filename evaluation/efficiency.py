@@ -46,7 +46,9 @@ class Config(study.Study):
     @classmethod
     def tiny(cls) -> "Config":
         """For tests."""
-        return cls(seeds=1, size="tiny", learner_steps=2, env_steps=64, n_worlds=4, points=4, window=1, episodes=4)
+        return cls(
+            seeds=1, size="tiny", learner_steps=2, held_out=8, env_steps=64, n_worlds=4, points=4, window=1, episodes=4
+        )
 
 
 def subjects(config: Config, agent_config: Any, env_config: Any) -> list[Subject]:

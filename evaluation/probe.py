@@ -64,7 +64,7 @@ class Config(study.Study):
     @classmethod
     def tiny(cls) -> "Config":
         """For tests."""
-        return cls(seeds=1, size="tiny", learner_steps=2, scenes=48, test_scenes=24, steps=2, components=16)
+        return cls(seeds=1, size="tiny", learner_steps=2, held_out=8, scenes=48, test_scenes=24, steps=2, components=16)
 
 
 def subjects(config: Config, agent_config: Any, env_config: Any) -> list[Subject]:

@@ -10,7 +10,7 @@ so. The film is written aside, reopened, its frames counted and measured, and on
 import dataclasses
 from pathlib import Path
 
-from scenes.kit import errors, options, seeds
+from scenes.kit import errors, options
 
 PROG = "python -m evaluation.video"
 
@@ -51,8 +51,7 @@ def main(argv: list[str]) -> Path:
     policy = agents.load_policy(run)
     out = given.out or run / f"film-{given.split}.mp4"
     writer.check_name(out)  # before anything is played
-    seed = seeds.derive(given.seed, "evaluation", "video") >> 1
-    frames = episodes.frames(policy, given.split, given.episodes, seed, given.deterministic)
+    frames = episodes.frames(policy, given.split, given.episodes, episodes.seed_of(given.seed), given.deterministic)
     writer.write(out, frames, given.fps)
     height, width = frames[0].shape[:2]
     print(f"{len(frames)} frames of {width} x {height}, {len(frames) / given.fps:.0f} s, reopened and counted: {out}")

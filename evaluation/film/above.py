@@ -52,7 +52,7 @@ def _with_agents(rooms: scenes.Scenes, poses: np.ndarray) -> scenes.Scenes:
     position = np.stack([poses[:, 0], poses[:, 1], np.maximum(poses[:, 2], 0.3)], -1)
     added = {
         "kind": np.full(b, scenes.KINDS.index("cone")),
-        "size": np.tile(np.array([0.22, 0.36, 0], np.float32), (b, 1)),
+        "size": np.tile(np.array([0.27, 0.42, 0], np.float32), (b, 1)),
         "position": position,
         "rotation": rotation,
         "texture": np.zeros(b, np.int64),

@@ -55,6 +55,11 @@ def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, determ
     return [frame for film in films for frame in film]
 
 
+def seed_of(seed: int) -> int:
+    """First seed of a film's episodes, far from those of training."""
+    return seeds.derive(seed, "evaluation", "video") >> 1
+
+
 @torch.inference_mode()
 def _imagine(encoder: Any, memory: dict, poses: np.ndarray, generator: torch.Generator) -> np.ndarray:
     device = next(encoder.parameters()).device
@@ -66,7 +71,7 @@ def _frame(policy, split, step, row, total, above_it, imagined) -> np.ndarray:
     titles = ["What the agent sees", "From above", "What its encoder had imagined"]
     remarks = [f"{seen.shape[1]} x {seen.shape[0]}, {policy.card['env']}, split {split}", "the white cone is the agent"]
     if imagined is None:
-        remarks.append(f"{policy.sight.name}: nothing here imagines what it has not seen")
+        remarks.append(f"{policy.card['encoder_name']}: nothing here imagines what it has not seen")
     else:
         remarks.append("this view, before it was seen, from those before it")
     goal = step.sensors["goal"][row]

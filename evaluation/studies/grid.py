@@ -88,6 +88,7 @@ def is_learner(name: str, runs: Path) -> bool:
 def encoder_piece(learner: str, study: "Study", env_config: Any, seed: int) -> Piece:
     """The run that trains a learner on the environment's `train` split."""
     run = learning.Run(env=study.env, seed=seed, size=study.size, steps=study.learner_steps, runs=study.runs)
+    run = dataclasses.replace(run, n_held_out=study.held_out)
     config = learning.sized(learners.learner(learner).Config, study.size, run.device)
     return named(Piece(learning, learner, run, config, env_config, "encoder"), learner)
 

@@ -27,6 +27,8 @@ class Study:
     """Of learners that are trained."""
     learner_steps: int = 0
     """Optimiser steps of learners that are trained; 0 leaves each its own number."""
+    held_out: int = 1000
+    """Held-out scenes that learners are looked at with when their training ends."""
     agent: str = "ppo"
     """What learns to act."""
     env_steps: int = 200_000
