@@ -1,5 +1,6 @@
 """Sequences: what was seen, done and got, of a random or a scripted player."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Episodes:
         if player not in ("random", "scripted"):
             raise errors.unknown("player", player, ("random", "scripted"))
         self._player, self._key = player, seeds.derive(seed, "episodes", env)
+        # The world moves while a batch is drawn: two threads must not draw from it at once.
+        self._lock = threading.Lock()
         self._world = envs.make(env, config, batch_size, split, 0, ("image", "pose"), size)
         space = self._world.action_space
         self.spec = streams.Spec(
@@ -43,6 +46,10 @@ class Episodes:
     def draw(self, step: int) -> dict[str, np.ndarray]:
         """Batch `step`: `images` b t h w 3 uint8, `poses` b t 5 float32, `actions` b t a float32 (one-hot where they
         are discrete), `rewards` b t float32, `done` b t bool."""
+        with self._lock:
+            return self._draw(step)
+
+    def _draw(self, step: int) -> dict[str, np.ndarray]:
         spec, world = self.spec, self._world
         index = streams.scene_indices(step, spec.batch_size)
         world.reset(seeds=(seeds.uniform(self._key, index, 1)[:, 0] * 2.0**53).astype(np.int64))
