@@ -113,7 +113,8 @@ class Repeat:
 
     def is_empty(self) -> bool:
         """Whether there is no such group of objects (leaving `fits` aside)."""
-        return _common(self, self) is None
+        wanted = self.each if self.some is None else self.each & self.some
+        return not self.count.values or (wanted.is_empty() and 0 not in self.count.values)
 
 
 @dataclasses.dataclass(frozen=True)
