@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import gymnasium
+import numba
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -22,6 +23,15 @@ CHEAP = ("pose", "goal", "action", "state")
 @pytest.fixture(params=NAMES)
 def name(request):
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Pictures of a few pixels are drawn by one thread: the bytes are the same, and two only wait for each other."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
 
 
 def tiny(name):
@@ -110,7 +120,7 @@ def test_same_bytes_in_another_process(name):
     )
     digests = set()
     for hash_seed in ("1", "77"):
-        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "NUMBA_NUM_THREADS": "1"}
         ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
         assert ran.returncode == 0, ran.stderr
         digests.add(ran.stdout.split()[-1])
