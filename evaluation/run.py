@@ -80,7 +80,8 @@ def done(name: str, config: Any, subject: Any, rows: Iterable[Any]) -> bool:
 
     sight = None if subject.policy or subject.learner in agents.PLAYERS else facts.sight(subject)
     known = facts.of(subject, sight) | {"protocol": name, "options_hash": study.options_hash(config)}
-    known.pop("env_steps", None)  # a learning curve has rows at many
+    # A learning curve has rows at many steps; a readout is trained on a split of its protocol's choosing.
+    known = {field: value for field, value in known.items() if field not in ("env_steps", "policy_split")}
     return any(all(getattr(row, field) == value for field, value in known.items()) for row in rows)
 
 

@@ -14,30 +14,25 @@ _AGENT = np.array([1.0, 1.0, 1.0], np.float32)
 
 
 def pictures(
-    rooms: scenes.Scenes, poses: Float32[np.ndarray, "b 5"], side: int = 320
+    rooms: scenes.Scenes, poses: Float32[np.ndarray, "b 5"], extent: float, side: int = 320
 ) -> UInt8[np.ndarray, "b side side 3"]:
     """One picture from above a scene. Walls are one-sided and so do not stand in the way.
 
     Args:
         rooms: As many scenes as poses.
         poses: Of the agent: x, y, z, yaw, pitch. It is drawn as a white cone that points where it looks.
+        extent: Side in metres of the square about the z axis that the picture shows, with a small rim around it.
         side: Of the pictures, in pixels.
 
     Returns:
         Up in the picture is +y, right is +x.
     """
     peopled = _with_agents(rooms, np.asarray(poses, np.float32))
-    half = _half_extent(rooms)
-    height = half / math.tan(_FOV / 2)
+    height = (0.53 * extent + 0.1) / math.tan(_FOV / 2)
     camera = np.tile(np.array([0, 0, height, math.pi / 2, -math.pi / 2], np.float32), (len(rooms), 1))
     handle = plugins.load("scenes.renderers", "raycast", "renderer").load(peopled, supersample=2)
     frames = handle.render(scenes.cameras_from_poses(camera, _FOV, side, side))
     return np.array(frames.rgb)
-
-
-def _half_extent(rooms: scenes.Scenes) -> float:
-    centres = np.abs(rooms.position[:, :2])
-    return float(centres.max()) * 1.06 + 0.1 if len(centres) else 4.0
 
 
 def _with_agents(rooms: scenes.Scenes, poses: np.ndarray) -> scenes.Scenes:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import agents
+import envs
 from evaluation.film import above, panels
 from evaluation.studies import facts
 from scenes.kit import seeds
@@ -27,6 +28,7 @@ def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, determ
     encoder = policy.sight.encoder
     can_imagine = hasattr(encoder, "imagine")
     generator = torch.Generator().manual_seed(seeds.derive(seed, "imagine"))
+    extent = envs.module(policy.card["env"]).extent(policy.env_config)
     films: list[list[np.ndarray]] = [[] for _ in range(n_episodes)]
     totals, before = np.zeros(n_episodes), policy.sight.initial(n_episodes)
     steps = agents.play(
@@ -45,7 +47,7 @@ def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, determ
         before = policy.sight.reset(before, fresh) if fresh.any() else before
         imagined = _imagine(encoder, before, poses, generator) if can_imagine else [None] * n_episodes
         rooms = facts.scenes_of(step.world)
-        maps = above.pictures(rooms, poses)
+        maps = above.pictures(rooms, poses, extent)
         for row in np.flatnonzero(step.episode >= 0):
             totals[row] += step.rewards[row]
             ended = step.terminated[row] or step.truncated[row]

@@ -6,7 +6,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from evaluation.film import panels, writer
+from evaluation.film import above, panels, writer
+from scenes import rooms
 from scenes.kit.errors import CaveError
 
 
@@ -107,3 +108,28 @@ def test_panels_enlarge_without_smoothing_and_show_the_goal():
     assert (frame[panels.HEAD + panels.SIDE :] == (255, 0, 0)).all(-1).any()
     plain = panels.compose([picture, None], ["a", "b"], ["", "imagines nothing"], "goal")
     assert not (plain[panels.HEAD + panels.SIDE :] == (255, 0, 0)).all(-1).any()
+
+
+def test_from_above_the_agent_is_where_it_is_and_points_where_it_looks():
+    config = rooms.Config()
+    index = np.arange(4)
+    scene = rooms.build(config, rooms.splits(config)["train"].sample(0, index))
+    # Corners, where no object stands, looking along +x, +y, -x, -y.
+    poses = np.zeros((4, 5), np.float32)
+    poses[:, :2] = [(-2.5, -2.5), (2.5, -2.5), (2.5, 2.5), (-2.5, 2.5)]
+    poses[:, 3] = index * np.pi / 2
+    side = 200
+    empty = poses + np.array([100, 0, 0, 0, 0], np.float32)  # far outside the picture
+    found = above.pictures(scene, poses, config.side, side).astype(int) - above.pictures(
+        scene, empty, config.side, side
+    )
+    scale = side / 2 / (0.53 * config.side + 0.1)
+    for k, changed in enumerate(np.abs(found).sum(-1) > 30):
+        row, column = np.nonzero(changed)
+        assert len(row) > 20
+        x, y = (column + 0.5 - side / 2) / scale, (side / 2 - row - 0.5) / scale
+        centre = np.stack([x, y], 1).mean(0)
+        assert np.hypot(*(centre - poses[k, :2])) < 0.35
+        # The cone's tip is ahead: it is thinner there, so the middle of its area lies behind the middle of its length.
+        ahead = x * np.cos(poses[k, 3]) + y * np.sin(poses[k, 3])
+        assert ahead.mean() < (ahead.min() + ahead.max()) / 2 - 0.03
