@@ -5,10 +5,14 @@ the same bytes with any number of threads. `kernels/` holds its inner loops; num
 standard error, kept for the next time).
 """
 
+import concurrent.futures
+import os
+import pathlib
 import sys
 import threading
+import zlib
+from collections.abc import Callable
 
-import numba
 import numpy as np
 from jaxtyping import Int
 from numba.core import event
@@ -16,13 +20,32 @@ from numba.core import event
 import scenes
 from scenes import renderers
 from scenes.kit import errors
-from scenes.renderers.kernels import frame
-
-# numba's fallback threading layer aborts the process when two threads launch at once; its event listeners are global.
-_LAUNCH = threading.Lock()
+from scenes.renderers.kernels import chunks, frame, outlines
 
 
-def load(batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capacity: int = 0) -> "Handle":
+def _version() -> int:
+    """A number that changes with the source of the kernels."""
+    files = sorted(pathlib.Path(frame.__file__).parent.glob("*.py"))
+    return zlib.crc32(b"".join(file.read_bytes() for file in files))
+
+
+_draw = frame.compiled(_version())
+_start = threading.Lock()
+_pool = None
+
+
+def _forget_pool() -> None:
+    """A forked child has none of its parent's threads."""
+    global _pool, _start
+    _pool, _start = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_pool)
+
+
+def load(
+    batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capacity: int = 0, threads: int = 0
+) -> "Handle":
     """Make scenes ready to be drawn.
 
     Args:
@@ -31,6 +54,7 @@ def load(batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capa
         supersample: Rays per pixel each way; colours are the mean of `supersample` squared, each rounded to a byte, while
             depth and ids stay those of the ray through the pixel's centre.
         capacity: Solids to keep room for in each scene, for `update`; it grows by itself when needed.
+        threads: Cores to use; 0: all that this process may.
 
     Raises:
         errors.CaveError: the scenes or the options cannot be drawn.
@@ -38,14 +62,15 @@ def load(batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capa
     if not 1 <= supersample <= 8:
         raise errors.CaveError(f"raycast: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
     renderers.check_scenes(batch)
-    return Handle(batch, shadows, supersample, capacity)
+    return Handle(batch, shadows, supersample, capacity, threads or len(os.sched_getaffinity(0)))
 
 
 class Handle:
     """Scenes that are ready to be drawn, and the arrays they are drawn into. See `scenes.renderers`."""
 
-    def __init__(self, batch: scenes.Scenes, shadows: bool, supersample: int, capacity: int):
+    def __init__(self, batch: scenes.Scenes, shadows: bool, supersample: int, capacity: int, threads: int):
         self._shadows, self._ratio = bool(shadows), int(supersample)
+        self._threads = threads
         self._buffers: dict[str, np.ndarray] = {}
         self._lock = threading.RLock()
         self._reserve(len(batch), max(capacity, int(batch.n_solids.max())), batch.light_position.shape[1])
@@ -107,8 +132,8 @@ class Handle:
             getattr(self, name).reshape(len(count), capacity, -1)[:, :before] = value
         self._count, self._lights, self._air = count, lights, air
 
-    def _buffer(self, name: str, shape: tuple[int, ...], dtype: type, kept: bool = False) -> np.ndarray:
-        """An array that is made anew only when a larger one is asked for; `kept` also when its rows change."""
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """An array that is made anew only when a larger one is asked for."""
         size = int(np.prod(shape))
         array = self._buffers.get(name)
         if array is None or array.size < size:
@@ -145,29 +170,41 @@ class Handle:
         drawn = np.ones(b, bool) if mask is None else np.ascontiguousarray(mask, bool)
         if drawn.shape != (b,):
             raise errors.CaveError(f"mask has shape {drawn.shape}, wanted {(b,)}")
-        stride = max(w, int(frame.LANES))
+        most, n_lights = self._capacity, self._lights.shape[1]
+        stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
+        extra = h * ratio * fine if ratio > 1 else 0
         rgb = self._buffer("rgb", (b, h * w * 3), np.uint8)
         depth = self._buffer("depth", (b, h * stride), np.float32)
         ids = self._buffer("ids", (b, h * stride), np.int32)
-        threads = numba.config.NUMBA_NUM_THREADS
-        fine = h * ratio * max(w * ratio, int(frame.LANES))
-        per_row = -(-max(w * ratio, int(frame.LANES)) // int(frame.LANES)) + 1
-        extra = fine if ratio > 1 else 1
-        _launch(
-            rgb, depth, ids,
+        # Not more threads than there is work for: waking one costs about as much as a few small frames.
+        threads = max(1, min(self._threads, b, b * h * fine * ratio // 2**14))
+        scratch = (
+            self._buffer("pixels", (threads, h * ratio * fine), np.int32),
+            self._buffer("fine depth", (threads, extra), np.float32),
+            self._buffer("fine ids", (threads, extra), np.int32),
+            self._buffer("chunk", (threads, chunks.SCRATCH), np.float32),
+            self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
+            self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
+            self._buffer("edge", (threads, 3, 5), np.float64),
+            self._buffer("windows", (threads, n_lights, most, 4), np.int32),
+        )
+        scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
+        rest = (
             np.ascontiguousarray(cameras.scene, np.int64),
             np.ascontiguousarray(cameras.position, np.float32), np.ascontiguousarray(cameras.rotation, np.float32),
             drawn, float(cameras.fov), h, w, ratio, self._shadows,
             self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
             self._lights, self._air,
-            self._scratch(threads),
-            self._buffer("geometry", (threads, self._capacity, 12 + 3 * self._lights.shape[1]), np.float32),
-            self._buffer("blocks", (threads, 4, h * ratio * per_row), np.int32),
-            self._buffer("edges", (threads, 3, 5), np.float64),
-            self._buffer("planar", (threads, 3 * fine), np.uint8),
-            self._buffer("fine_depth", (threads, extra), np.float32),
-            self._buffer("fine_ids", (threads, extra), np.int32),
         )  # fmt: skip
+        size = -(-b // (threads * 4)) if threads > 1 else b
+        starts = iter(range(0, b, size))
+
+        def work(thread: int) -> None:
+            own = [array[thread] for array in scratch]
+            for start in starts:
+                _draw(start, min(start + size, b), rgb, depth, ids, *own, *rest)
+
+        _run(work, threads)
         rgb = rgb.reshape(b, h, w, 3)
         depth, ids = depth.reshape(b, h, stride)[:, :, :w], ids.reshape(b, h, stride)[:, :, :w]
         if out is None:
@@ -178,30 +215,32 @@ class Handle:
             given[drawn] = made[drawn]
         return out
 
-    def _scratch(self, threads: int) -> np.ndarray:
-        array = self._buffer("scratch", (threads, frame.SCRATCH), np.float32)
-        array[:, int(frame.LANE) :] = np.arange(int(frame.LANES))
-        return array
-
 
 class _Announce(event.Listener):
-    """Says once that compilation has begun, which numba would do in silence."""
+    """Says that compilation has begun, which numba does in silence."""
 
-    told = False
+    def __init__(self):
+        self._told = False
 
-    def on_start(self, event):  # noqa: D102
-        if not _Announce.told:
-            _Announce.told = True
+    def on_start(self, event) -> None:
+        if not self._told:
+            self._told = True
             print("compiling the ray caster, once (about 15 s) ...", file=sys.stderr, flush=True)
 
-    def on_end(self, event):  # noqa: D102
+    def on_end(self, event) -> None:
         pass
 
 
-def _launch(*arguments) -> None:
-    with _LAUNCH:
-        if frame.draw.signatures:
-            frame.draw(*arguments)
-            return
-        with event.install_listener("numba:compile", _Announce()):
-            frame.draw(*arguments)
+def _run(work: Callable[[int], None], threads: int) -> None:
+    """Run `work(0)` to `work(threads - 1)` at once."""
+    global _pool
+    with _start:
+        if not _draw.signatures:
+            with event.install_listener("numba:compile", _Announce()):
+                work(0)
+        if threads > 1 and (_pool is None or _pool._max_workers < threads - 1):
+            _pool = concurrent.futures.ThreadPoolExecutor(threads - 1, "raycast")
+        others = [_pool.submit(work, thread) for thread in range(1, threads)]
+    work(0)
+    for other in others:
+        other.result()

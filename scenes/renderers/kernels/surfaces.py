@@ -16,16 +16,18 @@ ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 TINY = np.float32(1e-12)
 
 # Not nnan nor ninf: misses are infinite, and their normals are never looked at.
-SCALAR = {"fastmath": {"nsz", "arcp", "contract", "afn"}, "error_model": "numpy", "nogil": True}
+LOOP = {"fastmath": {"nsz", "arcp", "contract", "afn"}, "error_model": "numpy", "nogil": True}
+# A loop with a call in it stays scalar, and LLVM does not think the longer of these worth inlining by itself.
+INLINE = LOOP | {"forceinline": True}
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _away_from_zero(x):
     """A divisor: tiny where zero was."""
     return TINY if abs(x) < TINY else x
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _ball(ox, oy, oz, dx, dy, dz, r):
     """Where a line enters a sphere, the normal there, and a number that is positive if it does."""
     a = dx * dx + dy * dy + dz * dz
@@ -38,14 +40,14 @@ def _ball(ox, oy, oz, dx, dy, dz, r):
     return k, -m - root, nx, ny, nz
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def sphere(ox, oy, oz, dx, dy, dz, r):
     """A sphere of radius `r`."""
     k, t, nx, ny, nz = _ball(ox, oy, oz, dx, dy, dz, r)
     return (t if (k > ZERO) & (t > ZERO) else INF), nx, ny, nz
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def ellipsoid(ox, oy, oz, dx, dy, dz, rx, ry, rz):
     """An ellipsoid with those semi-axes: a unit sphere in stretched space."""
     ix, iy, iz = ONE / rx, ONE / ry, ONE / rz
@@ -55,7 +57,7 @@ def ellipsoid(ox, oy, oz, dx, dy, dz, rx, ry, rz):
     return t, nx * inverse, ny * inverse, nz * inverse
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def box(ox, oy, oz, dx, dy, dz, hx, hy, hz):
     """A box with those half extents: the overlap of three slabs."""
     ix, iy, iz = ONE / _away_from_zero(dx), ONE / _away_from_zero(dy), ONE / _away_from_zero(dz)
@@ -72,7 +74,7 @@ def box(ox, oy, oz, dx, dy, dz, hx, hy, hz):
     return (t if (t < leave) & (t > ZERO) else INF), nx, ny, nz
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def cylinder(ox, oy, oz, dx, dy, dz, r, h):
     """A cylinder of radius `r` and half length `h` along z: an endless one cut by a slab."""
     a = max(dx * dx + dy * dy, TINY)
@@ -92,7 +94,7 @@ def cylinder(ox, oy, oz, dx, dy, dz, r, h):
     return (t if (k > ZERO) & (t < leave) & (t > ZERO) else INF), nx, ny, nz
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def capsule(ox, oy, oz, dx, dy, dz, r, h):
     """A capsule of radius `r`, its straight part of half length `h` along z: a tube, or one of the balls at its ends."""
     nearest = (ox * dx + oy * dy + oz * dz) / (dx * dx + dy * dy + dz * dz)
@@ -115,7 +117,7 @@ def capsule(ox, oy, oz, dx, dy, dz, r, h):
     return (t if hit & (t > ZERO) else INF), nx, ny, nz
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def cone(ox, oy, oz, dx, dy, dz, r, h):
     """A cone with its base of radius `r` at z = -h and its tip at z = +h: half of a double cone, cut by a slab."""
     nearest = (ox * dx + oy * dy + oz * dz) / (dx * dx + dy * dy + dz * dz)
@@ -150,7 +152,7 @@ def cone(ox, oy, oz, dx, dy, dz, r, h):
     return (t if hit & (t > ZERO) else INF), nx, ny, nz
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def torus_span(ox, oy, oz, dx, dy, dz, ring, tube):
     """Where a ray enters and leaves the flat cylinder around a torus; (inf, inf) if it does not."""
     r = ring + tube
@@ -166,14 +168,14 @@ def torus_span(ox, oy, oz, dx, dy, dz, ring, tube):
     return (enter if hit else INF), (leave if hit else INF)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def torus_distance(px, py, pz, ring, tube):
     """Distance of a point from a torus; negative inside."""
     q = math.sqrt(px * px + py * py) - ring
     return math.sqrt(q * q + pz * pz) - tube
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def torus_normal(px, py, pz, ring, tube):
     """Unit normal of a torus at a point on it."""
     rho = math.sqrt(max(px * px + py * py, TINY))

@@ -7,7 +7,7 @@ are as soft as a pixel is wide and what is finer than a pixel fades to its mean,
 import numba
 import numpy as np
 
-from scenes.renderers.kernels.surfaces import HALF, ONE, SCALAR, ZERO
+from scenes.renderers.kernels.surfaces import HALF, INLINE, ONE, ZERO
 
 QUARTER = np.float32(0.25)
 TWO, THREE = np.float32(2), np.float32(3)
@@ -16,7 +16,7 @@ JOINT = np.float32(0.035)
 NARROW = np.float32(1e-4)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _square(u, width):
     """A square wave of period 1, +1 in the first half of it, seen through a window of that width."""
     v = u + QUARTER
@@ -25,19 +25,19 @@ def _square(u, width):
     return min(max((QUARTER - abs(v - HALF)) * TWO / max(width, NARROW), -ONE), ONE) * fade
 
 
-@numba.njit(**SCALAR)
-def stripes(u, v, w, fu, fv, fw):
+@numba.njit(**INLINE)
+def stripes(u, fu):
     """Stripes along x."""
     return HALF - HALF * _square(u, fu)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def checker(u, v, w, fu, fv, fw):
     """Cubes of half a period."""
     return HALF - HALF * _square(u, fu) * _square(v, fv) * _square(w, fw)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _gap(u, width, joint):
     """1 within the joints of that half width around the whole numbers, 0 between them."""
     edge = abs(u - np.floor(u + HALF))
@@ -48,19 +48,25 @@ def _gap(u, width, joint):
     return mean + (min(cover, mean / soft) - mean) * fade
 
 
-@numba.njit(**SCALAR)
-def bricks(u, v, w, fu, fv, fw):
+@numba.njit(**INLINE)
+def flat_bricks(u, v, fu, fv):
     """Bricks a period long and half a period high, stacked along y, every other row shifted by half; mortar between."""
     rise = v + v
     row = np.floor(rise)
     shift = HALF * (row - TWO * np.floor(row * HALF))
-    across = _gap(rise, fv + fv, JOINT + JOINT)
-    along = _gap(u + shift, fu, JOINT)
-    deep = _gap(w + shift + HALF, fw, JOINT)
-    return ONE - (ONE - across) * (ONE - along) * (ONE - deep)
+    return ONE - (ONE - _gap(rise, fv + fv, JOINT + JOINT)) * (ONE - _gap(u + shift, fu, JOINT))
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
+def bricks(u, v, w, fu, fv, fw):
+    """The same in three dimensions: bricks are as deep as they are long."""
+    rise = v + v
+    row = np.floor(rise)
+    shift = HALF * (row - TWO * np.floor(row * HALF))
+    return ONE - (ONE - flat_bricks(u, v, fu, fv)) * (ONE - _gap(w + shift + HALF, fw, JOINT))
+
+
+@numba.njit(**INLINE)
 def _hash(x, y, z):
     """A number in [0, 1) from the corner of a lattice."""
     h = np.uint32(np.uint32(x) * np.uint32(0x8DA6B343)) ^ np.uint32(np.uint32(y) * np.uint32(0xD8163841))
@@ -69,12 +75,12 @@ def _hash(x, y, z):
     return np.float32(np.int32(h >> np.uint32(8))) * np.float32(1 / (1 << 24))
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _smooth(a):
     return a * a * (THREE - TWO * a)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _lattice(u, v, w):
     """Value noise: random numbers on the whole numbers, smooth between them."""
     fu, fv, fw = np.floor(u), np.floor(v), np.floor(w)
@@ -89,7 +95,7 @@ def _lattice(u, v, w):
     return p + c * (r - p)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _flat_lattice(u, v):
     fu, fv = np.floor(u), np.floor(v)
     x, y, z = np.int32(fu), np.int32(fv), np.int32(0)
@@ -100,7 +106,7 @@ def _flat_lattice(u, v):
     return p + b * (q - p)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def _cloud(coarse, fine, width):
     """Two octaves of noise as a mixture, with more contrast and less of what is finer than a pixel."""
     coarse = (coarse - HALF) * min(max(TWO - TWO * width, ZERO), ONE)
@@ -113,7 +119,7 @@ FREQUENCY = np.float32(4)
 OFFSET = np.float32(19.19)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def noise(u, v, w, fu, fv, fw):
     """Clouds of about a quarter of a period."""
     u, v, w = u * FREQUENCY, v * FREQUENCY, w * FREQUENCY
@@ -121,7 +127,7 @@ def noise(u, v, w, fu, fv, fw):
     return _cloud(_lattice(u, v, w), fine, max(max(fu, fv), fw) * FREQUENCY)
 
 
-@numba.njit(**SCALAR)
+@numba.njit(**INLINE)
 def flat_noise(u, v, fu, fv):
     """The same on a plane, cheaper."""
     u, v = u * FREQUENCY, v * FREQUENCY

@@ -1,0 +1,364 @@
+"""The loops over pixels: where a chunk of blocks meets a solid, how it is lit and textured, what is written.
+
+What passes from one loop to the next lies in one scratch array `s` at fixed distances, so that the compiler knows
+without asking that writes do not overlap reads, and turns every loop into SIMD code. Indices are unsigned for the same
+reason (a negative one would count from the end), and constants are float32: a Python number would promote all to float64.
+Loops over `LANES` hold long bodies on purpose: LLVM unrolls a short one before it thinks of SIMD.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from scenes.renderers.kernels import outlines, surfaces, textures
+from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, ZERO
+
+LANES = np.uintp(outlines.WIDE)
+BLOCKS = 32
+"""Blocks of a chunk: its scratch fits the fastest cache."""
+_N = int(LANES) * BLOCKS
+T, NX, NY, NZ, MIX, LAMBERT, RED, GREEN, BLUE, U, V, W, FU, FV, FW = (np.uintp(i * _N) for i in range(15))
+_ONE_BLOCK = tuple(np.uintp(15 * _N + i * int(LANES)) for i in range(10))
+PX, PY, PZ, DX, DY, DZ, TRACE, LEAVE, MOVING, LANE = _ONE_BLOCK
+SCRATCH = 15 * _N + 10 * int(LANES)
+"""Length of the scratch array; its last `LANES` numbers, from `LANE` on, are 0, 1, 2 ..."""
+
+CHECKER, STRIPES, BRICKS = 1, 2, 3
+TRACE_STEPS, TRACE_TURNS = 6, 12
+"""Steps of a ray towards a torus between looks whether all have arrived, and looks."""
+CLOSE = np.float32(2e-4)
+"""How near a ray must come to a torus to meet it, in tube radii."""
+LIFT = np.float32(0.01)
+"""How far above a torus, in tube radii, its rays to the light begin: its own surface must not stop them."""
+GRAZE = np.float32(0.05)
+INWARD = np.float32(0.02)
+"""Periods below the surface where solids' textures are read: a face on the border of two cells shows one of them."""
+MOST, ROUND = np.float32(255), np.float32(0.5)
+
+
+@numba.njit(**INLINE)
+def _rays(g, x, y):
+    """Eye, ray of a block's first pixel, and its change per column."""
+    fx, fy = np.float32(x), np.float32(y)
+    ax, ay, az = g[3] + fx * g[6] + fy * g[9], g[4] + fx * g[7] + fy * g[10], g[5] + fx * g[8] + fy * g[11]
+    return g[0], g[1], g[2], ax, ay, az, g[6], g[7], g[8]
+
+
+@numba.njit(**LOOP)
+def meet_plane(s, blocks, start, n, g, scale):
+    """Depths, and the points in periods of the texture with the change of these from pixel to pixel."""
+    inverse = ONE / scale
+    eye, ou, ov = -g[2], g[0] * inverse, g[1] * inverse
+    ux, uy, vx, vy = g[6] * inverse, g[9] * inverse, g[7] * inverse, g[10] * inverse
+    # The change of depth with the pixel is t squared times these.
+    wx, wy = g[8] / eye, g[11] / eye
+    for b in range(n):
+        x, y = blocks[0, start + b], blocks[1, start + b]
+        first, end = np.float32(blocks[2, start + b] - x), np.float32(blocks[3, start + b] - x)
+        _, _, _, ax, ay, az, dx, dy, dz = _rays(g, x, y)
+        ax, ay, dx, dy = ax * inverse, ay * inverse, dx * inverse, dy * inverse
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f = s[LANE + j]
+            t = eye / (az + f * dz)
+            du, dv = ax + f * dx, ay + f * dy
+            tx, ty = t * wx, t * wy
+            s[U + i], s[V + i] = ou + t * du, ov + t * dv
+            s[FU + i] = t * (abs(ux - tx * du) + abs(uy - ty * du))
+            s[FV + i] = t * (abs(vx - tx * dv) + abs(vy - ty * dv))
+            s[T + i] = t if (f >= first) & (f < end) else INF
+
+
+def _loops(surface, n_sizes):
+    """The two loops of one kind of solid."""
+    if n_sizes == 1:
+
+        @numba.njit(**INLINE)
+        def hit(ox, oy, oz, dx, dy, dz, p, q, r):
+            return surface(ox, oy, oz, dx, dy, dz, p)
+
+    elif n_sizes == 2:
+
+        @numba.njit(**INLINE)
+        def hit(ox, oy, oz, dx, dy, dz, p, q, r):
+            return surface(ox, oy, oz, dx, dy, dz, p, q)
+
+    else:
+        hit = surface
+
+    @numba.njit(**LOOP)
+    def meet(s, blocks, start, n, g, size):
+        """Depths and normals."""
+        p, q, r = size[0], size[1], size[2]
+        for b in range(n):
+            ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+            base = np.uintp(b) * LANES
+            for j in range(LANES):
+                i = base + j
+                f = s[LANE + j]
+                s[T + i], s[NX + i], s[NY + i], s[NZ + i] = hit(
+                    ox, oy, oz, ax + f * dx, ay + f * dy, az + f * dz, p, q, r
+                )
+
+    @numba.njit(**LOOP)
+    def shade(s, blocks, start, n, g, size, light, is_sun, window):
+        """Darken the pixels within `window` whose way to the light meets the solid."""
+        p, q, r = size[0], size[1], size[2]
+        lx, ly, lz = light[0], light[1], light[2]
+        far, away = (INF, ZERO) if is_sun else (ONE, ONE)
+        for b in range(n):
+            x, y = blocks[0, start + b], blocks[1, start + b]
+            if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
+                continue
+            ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
+            base = np.uintp(b) * LANES
+            for j in range(LANES):
+                i = base + j
+                f, t, lit = s[LANE + j], s[T + i], s[LAMBERT + i]
+                px, py, pz = ox + t * (ax + f * dx), oy + t * (ay + f * dy), oz + t * (az + f * dz)
+                met, _, _, _ = hit(px, py, pz, lx - away * px, ly - away * py, lz - away * pz, p, q, r)
+                s[LAMBERT + i] = ZERO if met < far else lit
+
+    return meet, shade
+
+
+meet_box, shade_box = _loops(surfaces.box, 3)
+meet_sphere, shade_sphere = _loops(surfaces.sphere, 1)
+meet_capsule, shade_capsule = _loops(surfaces.capsule, 2)
+meet_cylinder, shade_cylinder = _loops(surfaces.cylinder, 2)
+meet_cone, shade_cone = _loops(surfaces.cone, 2)
+meet_ellipsoid, shade_ellipsoid = _loops(surfaces.ellipsoid, 3)
+
+
+@numba.njit(**LOOP)
+def _trace(s, close, ring, tube):
+    """Walk a block's rays from PX PY PZ along DX DY DZ (unit), from TRACE to where they meet a torus; inf if they
+    come to LEAVE before."""
+    for _ in range(TRACE_TURNS):
+        for _ in range(TRACE_STEPS):
+            for j in range(LANES):
+                t = s[TRACE + j]
+                x, y, z = s[PX + j] + t * s[DX + j], s[PY + j] + t * s[DY + j], s[PZ + j] + t * s[DZ + j]
+                gap = surfaces.torus_distance(x, y, z, ring, tube)
+                moving = (gap > close) & (t < s[LEAVE + j])
+                s[TRACE + j] = t + gap if moving else t
+                s[MOVING + j] = ONE if moving else ZERO
+        if not _any(s, MOVING):
+            break
+    for j in range(LANES):
+        # What still moves after all steps grazes the torus without meeting it.
+        s[TRACE + j] = INF if (s[MOVING + j] > ZERO) | (s[TRACE + j] >= s[LEAVE + j]) else s[TRACE + j]
+
+
+@numba.njit(**LOOP)
+def _any(s, at):
+    for j in range(LANES):
+        if s[at + j] > ZERO:
+            return True
+    return False
+
+
+@numba.njit(**LOOP)
+def meet_torus(s, blocks, start, n, g, size):
+    """Depths and normals."""
+    ring, tube = size[0], size[1]
+    for b in range(n):
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+        # A camera inside the tube looks through it: its rays never start.
+        inside = surfaces.torus_distance(ox, oy, oz, ring, tube) < ZERO
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f = s[LANE + j]
+            rx, ry, rz = ax + f * dx, ay + f * dy, az + f * dz
+            shrink = ONE / math.sqrt(rx * rx + ry * ry + rz * rz)
+            rx, ry, rz = rx * shrink, ry * shrink, rz * shrink
+            enter, leave = surfaces.torus_span(ox, oy, oz, rx, ry, rz, ring, tube)
+            s[PX + j], s[PY + j], s[PZ + j], s[DX + j], s[DY + j], s[DZ + j] = ox, oy, oz, rx, ry, rz
+            s[TRACE + j], s[LEAVE + j], s[T + i] = enter, -INF if inside else leave, shrink
+        _trace(s, CLOSE * tube, ring, tube)
+        for j in range(LANES):
+            i = base + j
+            t = s[TRACE + j]
+            x, y, z = s[PX + j] + t * s[DX + j], s[PY + j] + t * s[DY + j], s[PZ + j] + t * s[DZ + j]
+            s[NX + i], s[NY + i], s[NZ + i] = surfaces.torus_normal(x, y, z, ring, tube)
+            s[T + i] = t * s[T + i]
+
+
+@numba.njit(**LOOP)
+def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself):
+    """Darken the pixels within `window` whose way to the light meets the torus, which may be the one they see."""
+    ring, tube = size[0], size[1]
+    lx, ly, lz = light[0], light[1], light[2]
+    away = ZERO if is_sun else ONE
+    lift = LIFT * tube if itself else ZERO
+    for b in range(n):
+        x, y = blocks[0, start + b], blocks[1, start + b]
+        if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
+            continue
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f, t = s[LANE + j], s[T + i]
+            px, py, pz = ox + t * (ax + f * dx), oy + t * (ay + f * dy), oz + t * (az + f * dz)
+            px, py, pz = px + lift * s[NX + i], py + lift * s[NY + i], pz + lift * s[NZ + i]
+            rx, ry, rz = lx - away * px, ly - away * py, lz - away * pz
+            length = math.sqrt(rx * rx + ry * ry + rz * rz)
+            shrink = ONE / length
+            rx, ry, rz = rx * shrink, ry * shrink, rz * shrink
+            enter, leave = surfaces.torus_span(px, py, pz, rx, ry, rz, ring, tube)
+            s[PX + j], s[PY + j], s[PZ + j], s[DX + j], s[DY + j], s[DZ + j] = px, py, pz, rx, ry, rz
+            s[TRACE + j], s[LEAVE + j] = enter, leave if is_sun else min(leave, length)
+        _trace(s, CLOSE * tube, ring, tube)
+        for j in range(LANES):
+            i = base + j
+            lit = s[LAMBERT + i]
+            s[LAMBERT + i] = ZERO if s[TRACE + j] < INF else lit
+
+
+@numba.njit(**LOOP)
+def fill(s, n, at, value):
+    """One number for every pixel of a chunk."""
+    for i in range(np.uintp(n) * LANES):
+        s[at + i] = value
+
+
+@numba.njit(**LOOP)
+def sunlight(s, n, light):
+    """How squarely a sun falls on each pixel, from 0 to 1."""
+    lx, ly, lz = light[0], light[1], light[2]
+    for i in range(np.uintp(n) * LANES):
+        s[LAMBERT + i] = max(s[NX + i] * lx + s[NY + i] * ly + s[NZ + i] * lz, ZERO)
+
+
+@numba.njit(**LOOP)
+def lamplight(s, blocks, start, n, g, light):
+    """How squarely a point light falls on each pixel, from 0 to 1."""
+    lx, ly, lz = light[0], light[1], light[2]
+    for b in range(n):
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f, t = s[LANE + j], s[T + i]
+            rx, ry, rz = lx - ox - t * (ax + f * dx), ly - oy - t * (ay + f * dy), lz - oz - t * (az + f * dz)
+            square = s[NX + i] * rx + s[NY + i] * ry + s[NZ + i] * rz
+            s[LAMBERT + i] = max(square / math.sqrt(rx * rx + ry * ry + rz * rz), ZERO)
+
+
+@numba.njit(**LOOP)
+def add_light(s, n, red, green, blue):
+    """Add a light of that colour, as LAMBERT says, to what lights each pixel."""
+    for i in range(np.uintp(n) * LANES):
+        lit = s[LAMBERT + i]
+        s[RED + i], s[GREEN + i], s[BLUE + i] = (
+            s[RED + i] + lit * red,
+            s[GREEN + i] + lit * green,
+            s[BLUE + i] + lit * blue,
+        )
+
+
+@numba.njit(**LOOP)
+def solid_points(s, blocks, start, n, g, scale, step):
+    """Points in periods of the texture, bricks being stacked along z, and how many periods a pixel covers there."""
+    inverse = ONE / scale
+    for b in range(n):
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f, t = s[LANE + j], s[T + i]
+            rx, ry, rz = ax + f * dx, ay + f * dy, az + f * dz
+            nx, ny, nz = s[NX + i], s[NY + i], s[NZ + i]
+            s[U + i] = (ox + t * rx) * inverse - INWARD * nx
+            s[V + i] = (oz + t * rz) * inverse - INWARD * nz
+            s[W + i] = (oy + t * ry) * inverse - INWARD * ny
+            slant = abs(nx * rx + ny * ry + nz * rz)
+            width = t * step * inverse
+            more = width / max(slant, GRAZE) - width
+            s[FU + i] = width + more * (ONE - abs(nx))
+            s[FV + i] = width + more * (ONE - abs(nz))
+            s[FW + i] = width + more * (ONE - abs(ny))
+
+
+@numba.njit(**LOOP)
+def flat_texture(texture, s, n):
+    """How much of a plane's second colour each pixel shows."""
+    end = np.uintp(n) * LANES
+    if texture == CHECKER:
+        for i in range(end):
+            s[MIX + i] = textures.checker(s[U + i], s[V + i], -INWARD, s[FU + i], s[FV + i], ZERO)
+    elif texture == STRIPES:
+        for i in range(end):
+            s[MIX + i] = textures.stripes(s[U + i], s[FU + i])
+    elif texture == BRICKS:
+        for i in range(end):
+            s[MIX + i] = textures.flat_bricks(s[U + i], s[V + i], s[FU + i], s[FV + i])
+    else:
+        for i in range(end):
+            s[MIX + i] = textures.flat_noise(s[U + i], s[V + i], s[FU + i], s[FV + i])
+
+
+@numba.njit(**LOOP)
+def solid_texture(texture, s, n):
+    """How much of a solid's second colour each pixel shows."""
+    end = np.uintp(n) * LANES
+    if texture == CHECKER:
+        for i in range(end):
+            s[MIX + i] = textures.checker(s[U + i], s[V + i], s[W + i], s[FU + i], s[FV + i], s[FW + i])
+    elif texture == STRIPES:
+        for i in range(end):
+            s[MIX + i] = textures.stripes(s[U + i], s[FU + i])
+    elif texture == BRICKS:
+        for i in range(end):
+            s[MIX + i] = textures.bricks(s[U + i], s[V + i], s[W + i], s[FU + i], s[FV + i], s[FW + i])
+    else:
+        for i in range(end):
+            s[MIX + i] = textures.noise(s[U + i], s[V + i], s[W + i], s[FU + i], s[FV + i], s[FW + i])
+
+
+@numba.njit(**INLINE)
+def _pack(r, g, b):
+    """Three channels, from 0 to 255, as one number."""
+    r, g, b = np.int32(min(r, MOST) + ROUND), np.int32(min(g, MOST) + ROUND), np.int32(min(b, MOST) + ROUND)
+    return np.int32(r | np.int32(g << np.int32(8)) | np.int32(b << np.int32(16)))
+
+
+@numba.njit(**LOOP)
+def write_evenly(s, blocks, start, n, stride, depth, ids, pixels, k, look, red, green, blue):
+    """Write depth, id and colour where this surface is nearer than all before it; one light falls on all of it."""
+    red, green, blue = red * MOST, green * MOST, blue * MOST
+    r, g, b = look[4] * red, look[5] * green, look[6] * blue
+    dr, dg, db = look[7] * red - r, look[8] * green - g, look[9] * blue - b
+    for block in range(n):
+        base = np.uintp(block) * LANES
+        at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
+        for j in range(LANES):
+            i = base + j
+            t, before, mix = s[T + i], depth[at + j], s[MIX + i]
+            near = t < before
+            colour = _pack(r + mix * dr, g + mix * dg, b + mix * db)
+            depth[at + j] = t if near else before
+            ids[at + j] = k if near else ids[at + j]
+            pixels[at + j] = colour if near else pixels[at + j]
+
+
+@numba.njit(**LOOP)
+def write(s, blocks, start, n, stride, depth, ids, pixels, k, look):
+    """The same with RED GREEN BLUE falling on each pixel."""
+    r, g, b = look[4] * MOST, look[5] * MOST, look[6] * MOST
+    dr, dg, db = look[7] * MOST - r, look[8] * MOST - g, look[9] * MOST - b
+    for block in range(n):
+        base = np.uintp(block) * LANES
+        at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
+        for j in range(LANES):
+            i = base + j
+            t, before, mix = s[T + i], depth[at + j], s[MIX + i]
+            near = t < before
+            colour = _pack((r + mix * dr) * s[RED + i], (g + mix * dg) * s[GREEN + i], (b + mix * db) * s[BLUE + i])
+            depth[at + j] = t if near else before
+            ids[at + j] = k if near else ids[at + j]
+            pixels[at + j] = colour if near else pixels[at + j]

@@ -1,0 +1,254 @@
+"""Which pixels a solid, or a shadow, may cover: scalar geometry, once per solid and frame, in float64.
+
+A block is `WIDE` neighbouring pixels of a row, given by the column and row of its first one.
+"""
+
+import math
+
+import numba
+
+from scenes.renderers.kernels.surfaces import LOOP
+
+WIDE = 16
+SEAM = 1e-4
+"""Pixels by which planes reach over their edges, so that no crack opens between a wall and the floor."""
+PLANE, BOX, SPHERE, CAPSULE, CYLINDER, CONE, ELLIPSOID, TORUS = range(8)
+UNBOUNDED = 1e6
+"""Half extent in metres of a plane that has none."""
+
+
+@numba.njit(**LOOP)
+def axes(quaternion):
+    """Columns of the rotation matrix of a unit quaternion: the turned x, y and z axes."""
+    w, x, y, z = float(quaternion[0]), float(quaternion[1]), float(quaternion[2]), float(quaternion[3])
+    return (
+        (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)),
+        (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)),
+        (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)),
+    )
+
+
+@numba.njit(**LOOP)
+def dot(a, b):
+    """Dot product of two triples."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@numba.njit(**LOOP)
+def place(g, position, rotation, eye, view, height, width, step, lights):
+    """Write what one solid needs to know, in its own axes, into `g`.
+
+    Numbers 0 to 2: the eye; 3 to 5: the ray of pixel 0 0, of length 1 along the camera's axis; 6 to 8 and 9 to 11: its
+    change per column and per row; then three for each light: where it is, or for a sun the direction towards it.
+
+    Args:
+        g: Float32, 12 + 3 l.
+        position: Of the solid.
+        rotation: Of the solid.
+        eye: The camera's place.
+        view: The camera's axes: right, up, backwards.
+        height: Rows of the picture.
+        width: Columns of the picture.
+        step: Change of a ray from pixel to pixel.
+        lights: l 7: place or direction, colour, whether a sun.
+    """
+    right, up, back = view
+    x0, y0 = (0.5 - width / 2) * step, (height / 2 - 0.5) * step
+    offset = (eye[0] - position[0], eye[1] - position[1], eye[2] - position[2])
+    own = axes(rotation)
+    for i in range(3):
+        axis = own[i]
+        across, upward = dot(axis, right), dot(axis, up)
+        g[i] = dot(axis, offset)
+        g[3 + i] = x0 * across + y0 * upward - dot(axis, back)
+        g[6 + i] = step * across
+        g[9 + i] = -step * upward
+        for k in range(len(lights)):
+            light = (lights[k, 0], lights[k, 1], lights[k, 2])
+            if lights[k, 6] == 0:
+                light = (light[0] - position[0], light[1] - position[1], light[2] - position[2])
+            g[12 + 3 * k + i] = dot(axis, light)
+
+
+@numba.njit(**LOOP)
+def plane_blocks(g, hx, hy, height, width, stride, blocks, edge):
+    """List the blocks of a plane; returns how many. Rows of `blocks`: column, row, and the columns from which on and
+    before which the plane is seen.
+
+    Divided by the height of the eye over the plane, everything is linear in the pixel: a point lies within the plane's
+    edges where five linear functions of it are not negative, so each row sees one interval of columns.
+    """
+    eye = float(g[2])
+    if eye <= 0:
+        return 0
+    for i in range(3):  # constant, per column, per row
+        w = -float(g[5 + 3 * i]) / eye
+        u, v = g[0] * w + g[3 + 3 * i], g[1] * w + g[4 + 3 * i]
+        edge[i, 0], edge[i, 1], edge[i, 2], edge[i, 3], edge[i, 4] = w, hx * w + u, hx * w - u, hy * w + v, hy * w - v
+    edge[0, 0] -= 1e-6  # not beyond a thousand kilometres
+    y0, y1 = 0.0, height - 1.0
+    for k in range(5):
+        constant, column, row = edge[0, k], edge[1, k], edge[2, k]
+        if abs(column) * width < 1e-9 * (abs(constant) + abs(row) * height):
+            # Level with the rows: a bound on those, and none on columns.
+            if abs(row) * height < 1e-9 * abs(constant):
+                if constant < 0:
+                    return 0
+            elif row > 0:
+                y0 = max(y0, -constant / row - SEAM)
+            else:
+                y1 = min(y1, -constant / row + SEAM)
+            edge[0, k], edge[1, k], edge[2, k] = -1e30, 1, 0
+        else:
+            edge[0, k], edge[1, k], edge[2, k] = -constant / column, column, -row / column
+    n = 0
+    for y in range(math.ceil(y0), math.floor(y1) + 1):
+        low, high = -SEAM, width - 1 + SEAM
+        for k in range(5):
+            at = edge[0, k] + edge[2, k] * y
+            if edge[1, k] < 0:
+                high = min(high, at + SEAM)
+            else:
+                low = max(low, at - SEAM)
+        if low <= high:
+            x, end = math.ceil(low), math.floor(high) + 1
+            while x < end:
+                blocks[0, n], blocks[1, n], blocks[2, n], blocks[3, n] = min(x, stride - WIDE), y, x, end
+                n += 1
+                x += WIDE
+    return n
+
+
+@numba.njit(**LOOP)
+def solid_blocks(g, extents, position, eye, view, height, width, stride, step, blocks):
+    """List the blocks of the screen rectangle around a solid with those half extents; returns how many."""
+    right, up, back = view
+    offset = (position[0] - eye[0], position[1] - eye[1], position[2] - eye[2])
+    cx, cy, cz = dot(right, offset), dot(up, offset), -dot(back, offset)
+    s = 1 / step
+    # The camera's axes in the solid's own.
+    ax, ay, az = g[6] * s, g[7] * s, g[8] * s
+    ux, uy, uz = -g[9] * s, -g[10] * s, -g[11] * s
+    fx, fy, fz = uy * az - uz * ay, uz * ax - ux * az, ux * ay - uy * ax
+    x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
+    behind = 0
+    for corner in range(8):
+        px = extents[0] if corner & 1 else -extents[0]
+        py = extents[1] if corner & 2 else -extents[1]
+        pz = extents[2] if corner & 4 else -extents[2]
+        z = cz + fx * px + fy * py + fz * pz
+        if z < 1e-3:
+            behind += 1
+        else:
+            x, y = (cx + ax * px + ay * py + az * pz) / z, (cy + ux * px + uy * py + uz * pz) / z
+            x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+    if behind == 8:
+        return 0
+    left, top, last, bottom = columns_and_rows(x0, x1, y0, y1, height, width, s, behind > 0)
+    n = 0
+    for y in range(top, bottom + 1):
+        for x in range(left, last + 1, WIDE):
+            blocks[0, n], blocks[1, n] = min(x, stride - WIDE), y
+            n += 1
+    return n
+
+
+@numba.njit(**LOOP)
+def columns_and_rows(x0, x1, y0, y1, height, width, s, everywhere):
+    """First column and row, last column and row whose pixel centres lie in a rectangle of the picture plane."""
+    if everywhere:
+        return 0, 0, width - 1, height - 1
+    x0, x1 = x0 * s + width / 2 - 0.5 - SEAM, x1 * s + width / 2 - 0.5 + SEAM
+    y0, y1 = height / 2 - 0.5 - y1 * s - SEAM, height / 2 - 0.5 - y0 * s + SEAM
+    left, top = math.ceil(min(max(x0, 0.0), 1e6)), math.ceil(min(max(y0, 0.0), 1e6))
+    return left, top, math.floor(max(min(x1, width - 1.0), -1.0)), math.floor(max(min(y1, height - 1.0), -1.0))
+
+
+@numba.njit(**LOOP)
+def extents_of(kind, size):
+    """Half extents of a solid in its own axes."""
+    a, b, c = size[0], size[1], size[2]
+    if kind == BOX or kind == ELLIPSOID:
+        return a, b, c
+    if kind == SPHERE:
+        return a, a, a
+    if kind == CAPSULE:
+        return a, a, a + b
+    if kind == TORUS:
+        return a + b, a + b, b
+    return a, a, b
+
+
+@numba.njit(**LOOP)
+def reach_of(kind, size):
+    """Radius of the sphere around a solid."""
+    if kind == SPHERE:
+        return float(size[0])
+    if kind == ELLIPSOID:
+        return float(max(max(size[0], size[1]), size[2]))
+    if kind == CAPSULE or kind == TORUS:
+        return float(size[0] + size[1])
+    x, y, z = extents_of(kind, size)
+    return math.sqrt(x * x + y * y + z * z)
+
+
+@numba.njit(**LOOP)
+def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step):
+    """The screen rectangle of a sphere's shadow on a plane: first column, row, last column, row; empty if none falls.
+
+    Args:
+        g: Of the plane, as `place` made it.
+        hx: Half extent of the plane.
+        hy: Half extent of the plane.
+        light: In the plane's axes.
+        is_sun: Whether `light` is a direction.
+        centre: Of the sphere, in the plane's axes.
+        reach: Its radius.
+        height: Rows of the picture.
+        width: Columns of the picture.
+        step: Change of a ray from pixel to pixel.
+    """
+    if centre[2] + reach < 0 or light[2] <= 0 or (not is_sun and centre[2] - reach > light[2]):
+        return 0, 0, -1, -1
+    if not is_sun and centre[2] + reach > 0.999 * light[2]:
+        return 0, 0, width - 1, height - 1
+    u0, u1, v0, v1 = 1e30, -1e30, 1e30, -1e30
+    for corner in range(8):
+        px = centre[0] + (reach if corner & 1 else -reach)
+        py = centre[1] + (reach if corner & 2 else -reach)
+        pz = centre[2] + (reach if corner & 4 else -reach)
+        if is_sun:
+            t = pz / light[2]
+            u, v = px - t * light[0], py - t * light[1]
+        else:
+            t = pz / (light[2] - pz)
+            u, v = px + t * (px - light[0]), py + t * (py - light[1])
+        u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
+    u0, u1, v0, v1 = max(u0, -hx), min(u1, hx), max(v0, -hy), min(v1, hy)
+    if u0 > u1 or v0 > v1:
+        return 0, 0, -1, -1
+    s = 1 / step
+    x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
+    # The middle of the picture is where the ray of pixel 0 0 arrives after half of the columns and rows.
+    fx = g[3] + (width / 2 - 0.5) * g[6] + (height / 2 - 0.5) * g[9]
+    fy = g[4] + (width / 2 - 0.5) * g[7] + (height / 2 - 0.5) * g[10]
+    fz = g[5] + (width / 2 - 0.5) * g[8] + (height / 2 - 0.5) * g[11]
+    for corner in range(4):
+        px, py, pz = (u1 if corner & 1 else u0) - g[0], (v1 if corner & 2 else v0) - g[1], -float(g[2])
+        z = fx * px + fy * py + fz * pz
+        if z < 1e-3:
+            return 0, 0, width - 1, height - 1
+        x = (g[6] * px + g[7] * py + g[8] * pz) * s / z
+        y = -(g[9] * px + g[10] * py + g[11] * pz) * s / z
+        x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+    return columns_and_rows(x0, x1, y0, y1, height, width, s, False)
+
+
+@numba.njit(**LOOP)
+def may_shade(light, is_sun, centre, reach, receiver):
+    """Whether a sphere at `centre` may come between a light and a solid of radius `receiver`, in the solid's axes."""
+    square = dot(light, light)
+    along = dot(light, centre) / square
+    along = max(along, 0.0) if is_sun else min(max(along, 0.0), 1.0)
+    x, y, z = centre[0] - along * light[0], centre[1] - along * light[1], centre[2] - along * light[2]
+    return x * x + y * y + z * z < (reach + receiver) * (reach + receiver)
