@@ -260,9 +260,10 @@ def cut(distribution: Distribution, n: int) -> list[Distribution]:
         return [distribution] * n
     lows, highs = np.array(sorted((side.lo, side.hi) for (side,) in distribution._as_set.boxes)).T
     lengths = np.concatenate([[0.0], np.cumsum(highs - lows)])
-    # Cuts at equal lengths of the support; where they lie on the line, by the ends of its pieces.
-    cuts = np.interp(np.linspace(0, lengths[-1], n + 1)[1:-1], lengths, [lows[0], *highs])
-    marks = [float(lows[0]), *cuts.tolist(), float(highs[-1])][: n + 1]
+    wanted = lengths[-1] * np.arange(1, n) / n
+    piece = np.searchsorted(lengths[1:-1], wanted)
+    cuts = lows[piece] + (wanted - lengths[piece])
+    marks = [float(lows[0]), *cuts.tolist(), float(highs[-1])]
     return [distribution & box(**{name: Interval(*ends)}) for ends in itertools.pairwise(marks)]
 
 
