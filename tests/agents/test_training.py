@@ -146,6 +146,31 @@ def test_recordings_hold_whole_episodes_in_order(trained, tmp_path):
         recording.record(str(trained), chosen)
 
 
+def test_a_policy_plays_on_every_split(trained):
+    policy = agents.load_policy(trained)
+    for split in rooms.splits(ENV):
+        played = agents.rollout(policy, split, 2, 0)
+        assert (played["length"] > 0).all() and np.isfinite(played["return"]).all(), split
+
+
+def test_an_encoder_that_the_environment_cannot_feed_is_named_with_what_it_reads(trace, tmp_path, monkeypatch):
+    trace.sensors = ("image", "sonar")
+    monkeypatch.setattr(encoded, "make", lambda *_, **__: encoded.Codes(trace, "trace", {"learner": "trace"}))
+    with pytest.raises(errors.CaveError, match="needs the sensors image, sonar, goal: unknown sensor .* 'sonar'"):
+        loop.train("ppo", options(tmp_path, encoder="elsewhere"), MODEL, ENV)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_that_moves_while_the_agent_learns_ends_the_run(trace, tmp_path, monkeypatch):
+    trace.image_size = (16, 16)
+    sight = encoded.Codes(trace, "trace", {"learner": "trace"}, folder=tmp_path)
+    monkeypatch.setattr(encoded, "make", lambda *_, **__: sight)
+    trace.train()
+    with pytest.raises(errors.CaveError, match="the encoder moved"):
+        loop.train("ppo", options(tmp_path, encoder="elsewhere"), MODEL, ENV)
+    assert not (tmp_path / "ppo-trace-rooms-0" / "policy").exists()
+
+
 def test_slips_are_answered_in_one_line(trained, tmp_path):
     slips = [
         (lambda: loop.train("ppoo", options(tmp_path), MODEL, ENV), "unknown agent 'ppoo'.*did you mean 'ppo'"),
