@@ -196,8 +196,8 @@ def _sight(name: str, run: Run, env_config: Any) -> Any:
 def _keep_buffers() -> None:
     """Ask the C library to keep large buffers instead of giving them back after every operation.
 
-    By default glibc maps every array above some 100 KiB anew, and the kernel clears its pages: a fifth to a third of the
-    time of a small network on a CPU. Elsewhere than on glibc nothing happens.
+    By default glibc maps every array above some 100 KiB anew, and the kernel clears its pages: a fifth to a third of
+    the time of a small network on a CPU. Elsewhere than on glibc nothing happens.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)

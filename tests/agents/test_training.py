@@ -156,7 +156,7 @@ def test_a_policy_plays_on_every_split(trained):
 def test_an_encoder_that_the_environment_cannot_feed_is_named_with_what_it_reads(trace, tmp_path, monkeypatch):
     trace.sensors = ("image", "sonar")
     monkeypatch.setattr(encoded, "make", lambda *_, **__: encoded.Codes(trace, "trace", {"learner": "trace"}))
-    with pytest.raises(errors.CaveError, match="needs the sensors image, sonar, goal: unknown sensor .* 'sonar'"):
+    with pytest.raises(errors.CaveError, match=r"needs the sensors image, sonar, goal: unknown sensor .* 'sonar'"):
         loop.train("ppo", options(tmp_path, encoder="elsewhere"), MODEL, ENV)
     assert not list(tmp_path.iterdir())
 
@@ -166,7 +166,7 @@ def test_an_encoder_that_moves_while_the_agent_learns_ends_the_run(trace, tmp_pa
     sight = encoded.Codes(trace, "trace", {"learner": "trace"}, folder=tmp_path)
     monkeypatch.setattr(encoded, "make", lambda *_, **__: sight)
     trace.train()
-    with pytest.raises(errors.CaveError, match="the encoder moved"):
+    with pytest.raises(errors.CaveError, match="the encoder's weights moved"):
         loop.train("ppo", options(tmp_path, encoder="elsewhere"), MODEL, ENV)
     assert not (tmp_path / "ppo-trace-rooms-0" / "policy").exists()
 
