@@ -46,13 +46,14 @@ def main(argv: list[str]) -> Path:
     run = Path(argv[0])
 
     import agents
-    from evaluation.film import episodes, writer
+    from evaluation.film import episodes
+    from scenes.kit import films
 
     policy = agents.load_policy(run)
     out = given.out or run / f"film-{given.split}.mp4"
-    writer.check_name(out)  # before anything is played
+    films.check_name(out)  # before anything is played
     frames = episodes.frames(policy, given.split, given.episodes, episodes.seed_of(given.seed), given.deterministic)
-    writer.write(out, frames, given.fps)
+    films.write(out, frames, given.fps)
     height, width = frames[0].shape[:2]
     print(f"{len(frames)} frames of {width} x {height}, {len(frames) / given.fps:.0f} s, reopened and counted: {out}")
     return out

@@ -147,7 +147,9 @@ def load_weights(module: Any, tensors: dict[str, Any], where: str) -> None:
     odd = sorted(set(own) ^ set(tensors))
     odd = odd or [n for n in own if tuple(own[n].shape) != tuple(tensors[n].shape)]
     if odd:
-        raise errors.CaveError(f"{where}: weights of another model; {len(odd)} names or shapes differ, first {odd[0]!r}")
+        raise errors.CaveError(
+            f"{where}: weights of another model; {len(odd)} names or shapes differ, first {odd[0]!r}"
+        )
     module.load_state_dict({name: torch.as_tensor(value) for name, value in tensors.items()})
 
 

@@ -158,7 +158,7 @@ class Learner(nn.Module):
         """Reconstructions beside the truth, and traversals: one image redrawn as each of its busiest latents moves."""
         n = min(6, len(batch["images"]))
         truth = images.to_float(batch["images"][:n])
-        mean, log_variance = self.encode(truth)
+        mean, _ = self.encode(truth)
         drawn = images.to_bytes(self.decode(mean))
         pairs = {"truth": batch["images"][:n].cpu().numpy(), "reconstruction": drawn.cpu().numpy()}
         everyone = self.encode(images.to_float(batch["images"]))

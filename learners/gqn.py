@@ -18,6 +18,7 @@ Numbers to expect, with the commands that print them, are in the README.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -103,9 +104,10 @@ class Config:
     def small(cls) -> "Config":
         """Learns in minutes on two cores; read by attention."""
         return cls(
-            read="attention", image_size=32, representation_dim=128, n_queries=3, n_layers=3, shared_core=True, hidden=48,
-            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=1, n_read_blocks=4, heads=8, batch_size=32, steps=2400,
-            sigma_anneal=0.5, learning_rate=1e-3, learning_rate_end=1e-5, warmup=0.04, decay="cosine", decay_until=1.0,
+            read="attention", image_size=32, representation_dim=128, n_queries=2, n_layers=2, shared_core=True, hidden=48,
+            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=1, n_read_blocks=4, heads=8,
+            batch_size=16, steps=1600,
+            sigma_anneal=0.5, learning_rate=1e-3, learning_rate_end=1e-5, warmup=0.02, decay="cosine", decay_until=1.0,
             weight_decay=0.01, clip=1.0,
         )  # fmt: skip
 
@@ -134,6 +136,7 @@ class SumReader(nn.Module):
         self.code_shape = (self.code_grid**2, config.representation_dim)
 
     def viewpoint(self, poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 7"]:
+        """The paper's seven numbers, lengths in units of the room."""
         # Lengths in units of the room keep all seven numbers of one order.
         return rays.viewpoint(poses) / poses.new_tensor([self.extent] * 3 + [1.0] * 4)
 
@@ -171,7 +174,7 @@ class AttentionReader(nn.Module):
         halvings = config.patch.bit_length() - 1
         widths = [3] + [max(dim >> (halvings - 1 - i), 16) for i in range(halvings)]
         self.look = nn.Sequential()
-        for n_in, n_out in zip(widths, widths[1:]):
+        for n_in, n_out in itertools.pairwise(widths):
             self.look.extend([nn.Conv2d(n_in, n_out, 4, 2, 1), nn.SiLU()])
         self.look.append(nn.Conv2d(widths[-1], dim, 1))
         self.place_view = nn.Linear(rays.N_RAY_FEATURES, dim)
@@ -313,7 +316,11 @@ class Learner(nn.Module):
         sigma = self.sigma(step)
         likelihood = draw.log_likelihood(truth, mean, sigma)
         loss = (kl - likelihood).mean()
-        metrics = {"kl_nats": kl.mean(), "psnr_posterior": images.psnr(mean, truth).mean(), "sigma": torch.tensor(sigma)}
+        metrics = {
+            "kl_nats": kl.mean(),
+            "psnr_posterior": images.psnr(mean, truth).mean(),
+            "sigma": torch.tensor(sigma),
+        }
         if c.read == "attention":
             sketch = self.reader.sketch(self.reader.code(views).sum(1), queries)
             small = reduce(truth, "n c (y p) (x r) -> n c y x", "mean", p=c.patch, r=c.patch)
@@ -401,8 +408,10 @@ def nearest(
     context: Float[Tensor, "b v c h w"], poses: Float[Tensor, "b v 5"], query: Float[Tensor, "b 5"]
 ) -> Float[Tensor, "b c h w"]:
     """The context image whose camera is nearest the query's: metres between them, and the chord between their gazes."""
-    gaze = lambda p: rays.viewpoint(p)[..., 3:]  # noqa: E731
-    apart = (poses[..., :3] - query[:, None, :3]).square().sum(-1) + (gaze(poses) - gaze(query)[:, None]).square().sum(-1)
+    gaze = lambda p: rays.viewpoint(p)[..., 3:]
+    apart = (poses[..., :3] - query[:, None, :3]).square().sum(-1) + (gaze(poses) - gaze(query)[:, None]).square().sum(
+        -1
+    )
     return context[torch.arange(len(context)), apart.argmin(1)]
 
 
@@ -452,9 +461,7 @@ class Encoder(nn.Module):
         return {n: value * keep.view(-1, *[1] * (value.ndim - 1)).to(value.dtype) for n, value in state.items()}
 
     @torch.no_grad()
-    def imagine(
-        self, state: dict, query: Float[Tensor, "b 5"], generator: torch.Generator
-    ) -> UInt8[Tensor, "b h w 3"]:
+    def imagine(self, state: dict, query: Float[Tensor, "b 5"], generator: torch.Generator) -> UInt8[Tensor, "b h w 3"]:
         """One prior sample of what each world would look like from a pose, from the views remembered."""
         b = len(query)
         made = torch.zeros(b, *self.image_size, 3, dtype=torch.uint8, device=query.device)

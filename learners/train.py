@@ -12,7 +12,9 @@ def main(argv: list[str]) -> None:
     from learners.training import loop  # after the choice: a bare --help costs no torch
 
     world = plugins.load("envs", options.peek(rest, "--env", loop.Run.env), "environment")
-    config = loop.sized(module.Config, options.peek(rest, "--size", loop.Run.size), options.peek(rest, "--device", "auto"))
+    config = loop.sized(
+        module.Config, options.peek(rest, "--size", loop.Run.size), options.peek(rest, "--device", "auto")
+    )
     run, model, env = options.parse(f"{PROG} {name}", rest, loop.Run, config, world.Config)
     loop.train(name, run, model, env)
 

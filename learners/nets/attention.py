@@ -1,6 +1,5 @@
 """Attention blocks over sets of tokens."""
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -60,4 +59,3 @@ class Block(nn.Module):
             normed = self.norm_own(x)
             x = x + self.own(normed, normed)
         return x + self.think(x)
-

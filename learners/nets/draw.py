@@ -49,7 +49,7 @@ class Core(nn.Module):
         n_cells = 1 if shared else n_layers
         self.look = nn.Conv2d(3, hidden, stride, stride)
         self.recall = nn.Conv2d(canvas, hidden, stride, stride)
-        cells = lambda n_in: nn.ModuleList(ConvLSTM(n_in, hidden, kernel) for _ in range(n_cells))  # noqa: E731
+        cells = lambda n_in: nn.ModuleList(ConvLSTM(n_in, hidden, kernel) for _ in range(n_cells))
         self.infer = cells(condition + 3 * hidden)
         self.generate = cells(condition + z_channels)
         self.prior = nn.Conv2d(hidden, 2 * z_channels, kernel, padding=kernel // 2)

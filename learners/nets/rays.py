@@ -48,7 +48,9 @@ def fourier(values: Float[Tensor, "*b d"], octaves: int, period: float) -> Float
     return torch.cat([phases.sin(), phases.cos()], -1)
 
 
-def leaving(origins: Float[Tensor, "*b 3"], directions: Float[Tensor, "*b h w 3"], extent: float) -> Float[Tensor, "*b h w"]:
+def leaving(
+    origins: Float[Tensor, "*b 3"], directions: Float[Tensor, "*b h w 3"], extent: float
+) -> Float[Tensor, "*b h w"]:
     """Distance at which each ray leaves the world: a square of side `extent` about the z axis, on a floor, without a lid.
 
     A ray can see nothing beyond that point, and what it sees in an empty world is there.

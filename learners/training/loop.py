@@ -7,6 +7,8 @@ nothing had happened, bit by bit on the same CPU with the same number of threads
 
 import contextlib
 import dataclasses
+import io
+import json
 import math
 import signal
 import sys
@@ -15,15 +17,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import imageio.v3 as iio
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import envs
 import learners
 from learners.nets import codes
-from scenes.kit import errors, options, runs, seeds
+from scenes.kit import errors, films, options, runs, seeds
 
 LOG_EVERY = 20
 
@@ -35,7 +37,8 @@ class Run:
     env: str = "rooms"
     """Environment whose scenes are watched."""
     steps: int = 0
-    """Optimiser steps; 0 leaves the learner's own number. Schedules stretch with it."""
+    """Optimiser steps; 0 leaves the learner's own number. Schedules stretch with it, also where a run is resumed with
+    another number, to go on for longer or to end sooner."""
     seed: int = 0
     """Root of all randomness."""
     size: Literal["auto", "tiny", "small", "paper"] = "auto"
@@ -115,7 +118,7 @@ def to_tensors(batch: dict[str, Any], device: str) -> dict[str, Tensor]:
 def optimisers(learner: nn.Module, config: Any) -> dict[str, tuple[torch.optim.Optimizer, list[nn.Parameter]]]:
     """An Adam for each group of parameters that is trained in turn; mostly there is one."""
     groups = learner.groups() if hasattr(learner, "groups") else {"": list(learner.parameters())}
-    make = lambda p: torch.optim.AdamW(p, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)  # noqa: E731
+    make = lambda p: torch.optim.AdamW(p, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return {name: (make(parameters), parameters) for name, parameters in groups.items()}
 
 
@@ -170,15 +173,19 @@ def state_of(learner: nn.Module, adams: dict) -> dict[str, dict[str, Tensor]]:
     return tensors
 
 
-def restore(learner: nn.Module, adams: dict, tensors: dict[str, dict[str, Tensor]], where: str) -> None:
+def restore(learner: nn.Module, adams: dict, tensors: dict[str, dict[str, Any]], where: str) -> None:
     """Put a checkpoint's tensors back."""
     learners.load_weights(learner, tensors["learner"], where)
-    for group, (adam, _) in adams.items():
+    for group, (adam, parameters) in adams.items():
         whole = adam.state_dict()
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors[f"optimiser{group and '-' + group}"].items():
             number, slot = name.split(".", 1)
-            slots.setdefault(int(number), {})[slot] = torch.as_tensor(value)
+            value, parameter = torch.as_tensor(value), parameters[int(number)]
+            if value.shape == parameter.shape:
+                # The fused step walks weights and moments side by side in memory, so their layouts must agree.
+                value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            slots.setdefault(int(number), {})[slot] = value
         adam.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
 
 
@@ -225,16 +232,15 @@ def held_out(stream: Any, n_scenes: int, batch_size: int, device: str) -> Iterat
 
 
 def write_pictures(folder: Path, made: dict[str, np.ndarray], suffix: str) -> None:
-    """PNG for pictures, mp4 for films, which are read back and counted before they pass for written."""
+    """PNG for pictures, mp4 for films."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in made.items():
         if image.ndim == 3:
-            iio.imwrite(folder / f"{name}{suffix}.png", image)
+            png = io.BytesIO()
+            Image.fromarray(image).save(png, "PNG")
+            runs.write_file(folder / f"{name}{suffix}.png", png.getvalue())
         else:
-            path = folder / f"{name}{suffix}.mp4"
-            iio.imwrite(path, image, fps=20, codec="libx264", macro_block_size=2, output_params=["-crf", "18"])
-            if (n := sum(1 for _ in iio.imiter(path))) != len(image):
-                raise errors.CaveError(f"{path}: wrote {len(image)} frames but {n} can be read back; is the disk full?")
+            films.write(folder / f"{name}{suffix}.mp4", list(image), fps=20)
 
 
 def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
@@ -257,9 +263,9 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     precision = resolve_precision(run.precision, device)
     if run.steps:
         config = dataclasses.replace(config, steps=run.steps)
-    cast = lambda: autocast(device, precision)  # noqa: E731
+    cast = lambda: autocast(device, precision)
     module = learners.learner(name).Learner
-    draw = lambda split, seed, size: envs.stream(  # noqa: E731
+    draw = lambda split, seed, size: envs.stream(
         run.env, env_config, module.batch, split=split, seed=seed, batch_size=size,
         size=(config.image_size, config.image_size), views=views_of(config),
     )  # fmt: skip
@@ -267,7 +273,8 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     spec = options.to_dict(stream.spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(run.seed, "weights"))
-        learner = module(config, stream.spec).to(device)
+        # Channels last, as the pictures come, is also how a CPU's convolutions like them.
+        learner = module(config, stream.spec).to(device, memory_format=torch.channels_last)
     adams = optimisers(learner, config)
 
     settings = {
@@ -275,11 +282,15 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         "run": {n: v for n, v in options.to_dict(run).items() if n not in ("runs", "name", "resume")},
         "env": options.to_dict(env_config), "resolved": {"device": device, "precision": precision},
     }  # fmt: skip
+    old = run.runs / (run.name or f"{name}-{run.env}-{run.seed}") / "config.json"
+    if run.resume and run.steps and old.is_file():  # the number of steps is the one thing that may change
+        before = json.loads(old.read_text())
+        settings["model"]["steps"], settings["run"]["steps"] = before["model"]["steps"], before["run"]["steps"]
     folder = runs.create(run.runs, run.name or f"{name}-{run.env}-{run.seed}", settings, resume=run.resume)
-    first = 0
+    first, sums = 0, {}
     if run.resume and (saved := runs.newest_checkpoint(folder)):
         restore(learner, adams, saved.tensors, str(saved.folder))
-        first = saved.step
+        first, sums = saved.step, saved.state["sums"]
     runs.truncate_metrics(folder, first)
     size = sum(p.numel() for p in learner.parameters()) / 1e6
     print(
@@ -315,7 +326,6 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     test = draw("test", run.seed, test_size)
     stop = Stop()
     shown, advance = bar(config.steps, first)
-    sums: dict[str, float] = {}
     try:
         with shown:
             since, at = time.monotonic(), first
@@ -332,7 +342,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
                     advance(done, f"loss {sums['loss']:.1f}  {rate:.1f} steps/s")
                     sums = {}
                 if done % run.checkpoint_every == 0 or done == config.steps or stop.signal:
-                    runs.save_checkpoint(folder, done, state_of(learner, adams), {"step": done})
+                    runs.save_checkpoint(folder, done, state_of(learner, adams), {"sums": sums})
                 if stop.signal and done < config.steps:
                     raise SystemExit(128 + stop.signal)
                 if done % run.evaluate_every == 0 and done < config.steps:
@@ -355,7 +365,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         "learner": name, "config": options.to_dict(config), "spec": spec, "env": run.env,
         "env_config": options.to_dict(env_config), "split": run.split, "seed": run.seed, "steps": config.steps,
         "frames": frames, "sensors": list(encoder.sensors), "shape": list(encoder.shape), "metrics": figures,
-        "precision": precision, "provenance": runs.provenance(),
+        "precision": precision, "provenance": json.loads((folder / "provenance.json").read_text()),
     }  # fmt: skip
     learners.save_encoder(folder / "encoder", encoder, card)
     board.close()
@@ -371,7 +381,10 @@ def views_of(config: Any) -> int:
 def as_observations(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """A stream's batch as sequences of observations, time on axis 1."""
     images, poses = batch["images"], batch["poses"]
-    return {"image": images if images.ndim == 5 else images[:, None], "pose": poses if poses.ndim == 3 else poses[:, None]}
+    return {
+        "image": images if images.ndim == 5 else images[:, None],
+        "pose": poses if poses.ndim == 3 else poses[:, None],
+    }
 
 
 def summary(figures: dict[str, float]) -> str:

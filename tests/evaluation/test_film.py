@@ -6,7 +6,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from evaluation.film import above, panels, writer
+from evaluation.film import above, panels
+from scenes.kit import films
 from scenes import rooms
 from scenes.kit.errors import CaveError
 
@@ -17,8 +18,8 @@ def clip(n=7, height=48, width=64):
 
 
 def test_a_film_holds_its_frames_in_order(tmp_path):
-    writer.write(tmp_path / "x.mp4", clip())
-    got = [frame.mean() for frame in writer.reopened(tmp_path / "x.mp4")]
+    films.write(tmp_path / "x.mp4", clip())
+    got = [frame.mean() for frame in films.reopened(tmp_path / "x.mp4")]
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "x.mp4"))[0] == len(clip())
     assert np.allclose(got, [f.mean() for f in clip()], atol=4)
     assert os.listdir(tmp_path) == ["x.mp4"]
@@ -31,7 +32,7 @@ def test_a_film_holds_its_frames_in_order(tmp_path):
 )
 def test_frames_that_are_none_are_refused(tmp_path, frames):
     with pytest.raises(CaveError):
-        writer.write(tmp_path / "x.mp4", frames)
+        films.write(tmp_path / "x.mp4", frames)
     assert os.listdir(tmp_path) == []
 
 
@@ -68,16 +69,16 @@ def test_a_failing_ffmpeg_leaves_the_old_film_and_no_stump(tmp_path, ffmpeg_that
     (tmp_path / "x.mp4").write_bytes(b"old")
     ffmpeg_that(script)
     with pytest.raises(CaveError, match="could not be written"):
-        writer.write(tmp_path / "x.mp4", clip())
+        films.write(tmp_path / "x.mp4", clip())
     assert (tmp_path / "x.mp4").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x.mp4"]
 
 
 def test_a_film_short_of_frames_is_noticed(tmp_path, monkeypatch):
-    real = writer._encode
+    real = films._encode
     monkeypatch.setattr(writer, "_encode", lambda path, frames, fps: real(path, frames[:-1], fps))
     with pytest.raises(CaveError, match="6 frames, wanted 7"):
-        writer.write(tmp_path / "x.mp4", clip())
+        films.write(tmp_path / "x.mp4", clip())
     assert os.listdir(tmp_path) == []
 
 
@@ -87,13 +88,13 @@ def test_no_ffmpeg_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
     with pytest.raises(CaveError, match="imageio-ffmpeg"):
-        writer.write(tmp_path / "x.mp4", clip())
+        films.write(tmp_path / "x.mp4", clip())
 
 
 def test_a_missing_folder_and_a_wrong_ending_are_usage_errors(tmp_path):
     for path in (tmp_path / "no" / "x.mp4", tmp_path / "x.avi"):
         with pytest.raises(CaveError) as caught:
-            writer.write(path, clip())
+            films.write(path, clip())
         assert caught.value.code == 2
 
 

@@ -41,13 +41,13 @@ def test_imagination_and_code_do_not_depend_on_the_order_of_the_views(changes):
     image, poses = views()
     order = torch.tensor([2, 0, 1])
     query = poses[:, 4:5]
-    generator = lambda: torch.Generator().manual_seed(1)  # noqa: E731
+    generator = lambda: torch.Generator().manual_seed(1)
     one = made.imagine(image[:, :3], poses[:, :3], query, generator())
     other = made.imagine(image[:, order], poses[:, order], query, generator())
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     changed = made.imagine(image[:, 1:4], poses[:, 1:4], query, generator())
     assert (one - changed).abs().max() > 1e-4  # and they do depend on the views themselves
-    code = lambda order: made.reader.code(made.reader.views(images.to_float(image[:, order]), poses[:, order])).sum(1)  # noqa: E731
+    code = lambda order: made.reader.code(made.reader.views(images.to_float(image[:, order]), poses[:, order])).sum(1)
     torch.testing.assert_close(code([0, 1, 2]), code([2, 0, 1]), atol=1e-5, rtol=1e-5)
 
 
@@ -58,7 +58,7 @@ def test_a_sum_over_views_is_a_sum():
     together = made.reader.views(images.to_float(image), poses)
     alone = torch.stack([made.reader.views(images.to_float(image[:, i : i + 1]), poses[:, i : i + 1])[:, 0] for i in range(5)], 1)  # fmt: skip
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
-    read = made.reader.read(together, poses[:, :1])[:, :16]
+    read = made.reader.read(together, poses, poses[:, :1])[:, :16]
     torch.testing.assert_close(read, alone.sum(1), atol=1e-5, rtol=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_a_sum_over_views_is_a_sum():
 def test_the_query_image_reaches_the_posterior_alone():
     made = learner()
     image, poses = views(b=2, v=made.n_views)
-    generator = lambda: torch.Generator().manual_seed(3)  # noqa: E731
+    generator = lambda: torch.Generator().manual_seed(3)
     other = image.clone()
     other[:, made.config.max_context :] = 255 - other[:, made.config.max_context :]
     batch = {"images": image, "poses": poses}
@@ -76,7 +76,8 @@ def test_the_query_image_reaches_the_posterior_alone():
     n = made.config.max_context
     one, two = (made.imagine(x["images"][:, :n], poses[:, :n], poses[:, n:], generator()) for x in (batch, changed))
     assert torch.equal(one, two)
-    condition = made.reader.read(made.reader.views(images.to_float(image[:, :n]), poses[:, :n]), poses[:, n : n + 1])
+    views_ = made.reader.views(images.to_float(image[:, :n]), poses[:, :n])
+    condition = made.reader.read(views_, poses[:, :n], poses[:, n : n + 1])
     seen = [made.paint(condition, images.to_float(x[:, n]), generator())[0] for x in (image, other)]
     assert (seen[0] - seen[1]).abs().max() > 1e-4
 
@@ -102,7 +103,7 @@ def test_kl_is_that_of_torch_and_zero_for_equal_distributions():
     g = torch.Generator().manual_seed(0)
     m1, s1, m2, s2 = torch.randn(4, 50, generator=g)
     ours = draw.gaussian_kl(m1, s1, m2, s2)
-    normal = lambda m, s: torch.distributions.Normal(m, draw.bounded(s).exp())  # noqa: E731
+    normal = lambda m, s: torch.distributions.Normal(m, draw.bounded(s).exp())
     torch.testing.assert_close(ours, torch.distributions.kl_divergence(normal(m1, s1), normal(m2, s2)), rtol=1e-4, atol=1e-4)  # fmt: skip
     assert draw.gaussian_kl(m1, s1, m1, s1).abs().max() < 1e-6
     ours = draw.unit_gaussian_kl(m1, s1)
@@ -186,3 +187,46 @@ def test_psnr_is_averaged_per_image_and_clamps():
     truth = torch.zeros(2, 3, 4, 4)
     guess = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), -5.0)])
     assert images.psnr(guess, truth).tolist() == pytest.approx([20.0, 100.0], abs=1e-4)
+
+
+@torch.no_grad()
+def test_a_head_is_inclined_to_look_where_its_point_appears():
+    """A slow, obvious projection: the patch of each context view in which a point on the query's ray falls."""
+    made = gqn.Learner(config(image_size=32), types.SimpleNamespace(fov=1.0, extent=7.0))
+    g = torch.Generator().manual_seed(0)
+    angle = torch.rand(2, 4, generator=g) * 6.28
+    poses = torch.stack(
+        [3 * angle.cos(), 3 * angle.sin(), torch.ones(2, 4), angle + 3.14159, torch.full((2, 4), -0.2)], -1
+    )
+    query, context = poses[:, :1], poses[:, 1:]
+    bias = made.reader.sightings(context, query)
+    grid = made.reader.grid
+    assert bias.shape == (2, config().heads, grid**2, 3 * grid**2)
+    assert bias.max() <= 0 and (bias[:, -1] == 0).all()
+    origin, direction = rays.ray_grid(query, 1.0, grid, grid)
+    reach = rays.leaving(origin, direction, 7.0)
+    checked = 0
+    for patch in range(grid**2):
+        row, column = divmod(patch, grid)
+        point = origin[0, 0] + reach[0, 0, row, column] * direction[0, 0, row, column]
+        for view in range(3):
+            _, seen = rays.ray_grid(context[0, view], 1.0, grid, grid)
+            gaze = torch.nn.functional.normalize(point - context[0, view, :3], dim=0)
+            cosine = (seen @ gaze).flatten()
+            if cosine.max() > 0.99:
+                mine = bias[0, 0, patch, view * grid**2 : (view + 1) * grid**2]
+                assert mine.argmax() == cosine.argmax()
+                checked += 1
+    assert checked > 20
+
+
+@torch.no_grad()
+def test_rays_leave_the_world_on_its_floor_or_walls():
+    g = torch.Generator().manual_seed(0)
+    poses = torch.rand(50, 5, generator=g) * torch.tensor([4.0, 4, 1, 6, 0.8]) - torch.tensor([2.0, 2, -0.5, 3, 0.4])
+    origin, direction = rays.ray_grid(poses, 1.0, 4, 4)
+    reach = rays.leaving(origin, direction, 7.0)
+    end = origin[:, None, None] + reach[..., None] * direction
+    on_floor, on_wall = end[..., 2].abs() < 1e-3, (end[..., :2].abs().amax(-1) - 3.5).abs() < 1e-3
+    assert (on_floor | on_wall).all() and on_floor.any() and on_wall.any()
+    assert (end[..., 2] > -1e-3).all() and (end[..., :2].abs() < 3.501).all()

@@ -1,0 +1,196 @@
+"""The training loop: what it promises of resuming, of stopping and of slips."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import learners
+from envs import rooms
+from learners import gqn
+from learners.training import loop
+from scenes.kit import errors, runs
+
+ROOT = Path(__file__).parents[2]
+
+
+def options(tmp_path, **changes):
+    return loop.Run(runs=tmp_path, n_held_out=16, checkpoint_every=5, evaluate_every=1000, device="cpu", **changes)
+
+
+def last(run):
+    saved = runs.newest_checkpoint(run)
+    return saved.step, saved.tensors
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for group in one:
+        assert one[group].keys() == other[group].keys()
+        for name in one[group]:
+            assert torch.equal(torch.as_tensor(one[group][name]), torch.as_tensor(other[group][name])), (group, name)
+
+
+def rows(run):
+    kept = [row for row in runs.read_metrics(run) if row["kind"] == "train"]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "steps_per_second")} for row in kept]
+
+
+def test_a_run_that_stopped_half_way_ends_as_the_unbroken_one(tmp_path, monkeypatch):
+    config = dataclasses.replace(gqn.Config.tiny(), steps=20)
+    whole = loop.train("gqn", options(tmp_path, name="whole"), config, rooms.Config())
+    real, count = loop.descend, []
+
+    def interrupted(*args):
+        count.append(1)
+        if len(count) == 13:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(loop, "descend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train("gqn", options(tmp_path, name="broken"), config, rooms.Config())
+    monkeypatch.setattr(loop, "descend", real)
+    assert last(tmp_path / "broken")[0] == 10
+    broken = loop.train("gqn", options(tmp_path, name="broken", resume=True), config, rooms.Config())
+    assert last(whole)[0] == last(broken)[0] == 20
+    same(last(whole)[1], last(broken)[1])
+    assert rows(whole) == rows(broken)
+    a, b = ((run / "encoder" / "encoder.safetensors").read_bytes() for run in (whole, broken))
+    assert a == b
+
+
+def start(tmp_path, name, *more):
+    line = [
+        sys.executable,
+        "-m",
+        "learners.train",
+        "gqn",
+        "--size",
+        "tiny",
+        "--steps",
+        "60",
+        "--checkpoint-every",
+        "10",
+    ]
+    line += ["--n-held-out", "16", "--device", "cpu", "--runs", str(tmp_path), "--name", name, *more]
+    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("n_kills", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_killed_at_random_instants_it_resumes_and_ends_in_the_same_weights(tmp_path, n_kills):
+    began = time.monotonic()
+    process = start(tmp_path, "whole")
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    length = time.monotonic() - began
+    rng, resumed = random.Random(0), 0
+    for kill in range(n_kills):
+        name = f"killed-{kill}"
+        process = start(tmp_path, name)
+        time.sleep(rng.uniform(0.3, 1.0) * length)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        rows_before = runs.read_metrics(tmp_path / name)
+        reached = max((row["step"] for row in rows_before), default=0)
+        saved = runs.newest_checkpoint(tmp_path / name) if (tmp_path / name).is_dir() else None
+        assert reached - (saved.step if saved else 0) <= 10 + loop.LOG_EVERY
+        process = start(tmp_path, name, *(["--resume"] if (tmp_path / name).is_dir() else []))
+        _, told = process.communicate()
+        assert process.returncode == 0, told
+        same(last(tmp_path / "whole")[1], last(tmp_path / name)[1])
+        assert rows(tmp_path / "whole") == rows(tmp_path / name)
+        resumed += 1
+    assert resumed == n_kills
+
+
+def test_the_first_interrupt_saves_and_ends(tmp_path):
+    process = start(tmp_path, "one", "--steps", "100000")
+    while not (tmp_path / "one" / "checkpoints").is_dir() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "--resume goes on" in out
+    step, _ = last(tmp_path / "one")
+    assert step % 10 or step > 10  # a checkpoint of its own, beyond the first
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    config = dataclasses.replace(gqn.Config.tiny(), steps=20)
+    real = gqn.Learner.loss
+
+    def poisoned(self, batch, step, generator, group=""):
+        loss, metrics = real(self, batch, step, generator, group)
+        if step == 12:
+            metrics["kl_nats"] = metrics["kl_nats"] * float("nan")
+            loss = loss * float("nan")
+        return loss, metrics
+
+    monkeypatch.setattr(gqn.Learner, "loss", poisoned)
+    with pytest.raises(errors.CaveError, match=r"step 12: the loss is not finite \(first in kl_nats\)"):
+        loop.train("gqn", options(tmp_path, name="nan"), config, rooms.Config())
+    step, tensors = last(tmp_path / "nan")
+    assert step == 10
+    assert all(torch.isfinite(torch.as_tensor(v)).all() for group in tensors.values() for v in group.values())
+
+
+def test_a_run_with_another_config_is_not_resumed(tmp_path):
+    config = dataclasses.replace(gqn.Config.tiny(), steps=5)
+    loop.train("gqn", options(tmp_path, name="one"), config, rooms.Config())
+    with pytest.raises(errors.CaveError, match="learning_rate"):
+        loop.train("gqn", options(tmp_path, name="one", resume=True), dataclasses.replace(config, learning_rate=0.1), rooms.Config())  # fmt: skip
+    with pytest.raises(errors.CaveError, match="--resume"):
+        loop.train("gqn", options(tmp_path, name="one"), config, rooms.Config())
+
+
+def test_what_a_run_leaves_says_how_it_was_made(tmp_path):
+    config = dataclasses.replace(gqn.Config.tiny(), steps=20)
+    run = loop.train("gqn", options(tmp_path), config, rooms.Config())
+    assert run == tmp_path / "gqn-rooms-0"
+    settings = json.loads((run / "config.json").read_text())
+    assert settings["resolved"]["device"] == "cpu" and settings["resolved"]["precision"] in ("float32", "bfloat16")
+    assert (run / "provenance.json").is_file() and list((run / "tensorboard").glob("events*"))
+    assert (run / "pictures" / "predictions.png").is_file() and (run / "pictures" / "orbit.mp4").is_file()
+    _, card = learners.load_encoder(run)
+    assert card["metrics"]["psnr/1"] == pytest.approx(runs.read_metrics(run)[-1]["psnr/1"])
+    assert not [path for path in run.rglob("*") if path.suffix in (".pt", ".pth", ".pkl", ".zip")]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["gqm"], "unknown learner 'gqm': choose from beta_vae, gqn; did you mean 'gqn'?"),
+        (["gqn", "--env", "room"], "did you mean 'rooms'?"),
+        (["gqn", "--size", "smal"], "did you mean 'small'?"),
+        (["gqn", "--split", "new-colour", "--size", "tiny"], "did you mean 'new-colours'?"),
+        (["gqn", "--model.n-layer", "3"], "--model.n-layers"),
+        (["gqn", "--steps", "many"], "--steps"),
+        (["gqn", "--resume", "--name", "nothing", "--size", "tiny"], "leave out --resume"),
+    ],
+)
+def test_slips_get_one_line_and_exit_code_two(tmp_path, words, told):
+    process = subprocess.run(
+        [sys.executable, "-m", "learners.train", *words, *(["--runs", str(tmp_path)] if len(words) > 1 else [])],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=False,
+    )  # fmt: skip
+    assert process.returncode == 2, process.stderr
+    assert told in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_bare_help_costs_no_torch():
+    code = "import sys; sys.argv=['x','--help']\nfrom learners import train\nfrom scenes.kit import options\n"
+    code += "try: options.main(train.main)\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert "gqn" in process.stdout and "beta_vae" in process.stdout
