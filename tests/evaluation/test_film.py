@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from evaluation.film import above, panels
-from scenes.kit import films
 from scenes import rooms
+from scenes.kit import films
 from scenes.kit.errors import CaveError
 
 

@@ -147,7 +147,8 @@ def test_a_run_with_another_config_is_not_resumed(tmp_path):
     config = dataclasses.replace(gqn.Config.tiny(), steps=5)
     loop.train("gqn", options(tmp_path, name="one"), config, rooms.Config())
     with pytest.raises(errors.CaveError, match="learning_rate"):
-        loop.train("gqn", options(tmp_path, name="one", resume=True), dataclasses.replace(config, learning_rate=0.1), rooms.Config())  # fmt: skip
+        other = dataclasses.replace(config, learning_rate=0.1)
+        loop.train("gqn", options(tmp_path, name="one", resume=True), other, rooms.Config())
     with pytest.raises(errors.CaveError, match="--resume"):
         loop.train("gqn", options(tmp_path, name="one"), config, rooms.Config())
 
@@ -194,3 +195,11 @@ def test_bare_help_costs_no_torch():
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert "gqn" in process.stdout and "beta_vae" in process.stdout
+
+
+def test_a_run_may_be_resumed_for_longer(tmp_path):
+    config = dataclasses.replace(gqn.Config.tiny(), steps=5)
+    loop.train("gqn", options(tmp_path, name="one"), config, rooms.Config())
+    run = loop.train("gqn", options(tmp_path, name="one", resume=True, steps=10), config, rooms.Config())
+    assert last(run)[0] == 10
+    assert learners.load_encoder(run)[1]["steps"] == 10
