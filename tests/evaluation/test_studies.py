@@ -11,9 +11,10 @@ import evaluation
 from agents import ppo
 from envs import rooms
 from evaluation import report, run, transfer, video
-from evaluation.film import episodes, panels, writer
+from evaluation.film import episodes, panels
 from evaluation.page import cells
 from evaluation.studies import launcher
+from scenes.kit import films
 from scenes.kit.errors import CaveError
 
 WORLD = rooms.Config(image_size=16, max_steps=10, cameras="free")
@@ -73,7 +74,7 @@ def test_a_film_has_its_frames_and_shows_what_was_imagined(study, capsys):
     folder, _ = study
     where = policy_of(folder, "gqn")
     out = video.main([str(where), "--split", "new-colours", "--episodes", "2"])
-    frames = list(writer.reopened(out))
+    frames = list(films.reopened(out))
     assert f"{len(frames)} frames" in capsys.readouterr().out
     policy = agents.load_policy(where)
     seed = episodes.seed_of(0)
