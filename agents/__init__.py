@@ -135,7 +135,7 @@ def load_policy(run: str | os.PathLike, device: str = "cpu") -> Policy:
     sight = encoded.make(
         spec, env=card["env"], env_config=env_config, frames=card["frames"], device=device, precision=card["precision"]
     )
-    sight.name = card["encoder"]
+    sight.name = card["encoder_name"]
     if encoded.digest(sight.encoder) != card["encoder_hash"]:
         raise errors.CaveError(f"{folder}: the encoder {spec} has changed since this policy was trained on it")
     module = load_agent(card["agent"])
@@ -295,11 +295,16 @@ def _policy_folder(run: Path) -> Path:
 def _card(folder: Path, files: dict[str, bytes]) -> dict[str, Any]:
     try:
         card = json.loads(files["card.json"])
-        known = card["schema"] == POLICY_SCHEMA
+        lacking = [name for name in _CARD if name not in card]
+        known = card["schema"] == POLICY_SCHEMA and not lacking and "policy.safetensors" in files
     except (KeyError, TypeError, ValueError, RecursionError):
         known = False
-    if not known or "policy.safetensors" not in files:
+    if not known:
         raise errors.CaveError(
-            f"{folder} is not a policy's folder: wanted card.json ({POLICY_SCHEMA}) and policy.safetensors"
+            f"{folder} is no policy's folder: wanted card.json ({POLICY_SCHEMA}), policy.safetensors"
         )
     return card
+
+
+_CARD = ("agent", "config", "env", "env_config", "split", "seed", "frames", "precision", "env_steps")
+_CARD += ("encoder", "encoder_name", "encoder_hash", "encoder_folder")
