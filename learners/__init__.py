@@ -92,24 +92,38 @@ def learner(name: str) -> Any:
     return plugins.load("learners", name, "learner")
 
 
-def save_encoder(folder: Path, encoder: Any, card: dict) -> None:
-    """Write an encoder's folder, atomically: `encoder.safetensors`, `card.json` and the manifest of their hashes."""
+def save_encoder(folder: Path, encoder: Any, card: dict, half: bool = False) -> None:
+    """Write an encoder's folder, atomically: `encoder.safetensors`, `card.json` and the manifest of their hashes.
+
+    Args:
+        folder: Where.
+        encoder: What to keep.
+        card: What is known of it, as JSON.
+        half: Whether weights are kept at half precision (float16); the statistics of the codes never are.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    if half:
+        tensors |= {name: tensors[name].half() for name, _ in encoder.named_parameters()}
     text = json.dumps(card, indent=2, sort_keys=True) + "\n"
     runs.write_atomic(folder, {"encoder.safetensors": runs.save_tensors(tensors), "card.json": text.encode()})
 
 
+SHIPPED = Path(__file__).parent / "encoders"
+"""Encoders that come with the package; their folders' names are accepted wherever a run is."""
+
+
 def encoder_folder(run: str | Path) -> Path:
-    """The folder that holds the encoder of a run: `run` itself or `run/encoder`.
+    """The folder that holds the encoder of a run: `run` itself, `run/encoder`, or a shipped encoder of that name.
 
     Raises:
         CaveError: there is none; the line says what was looked for.
     """
-    for folder in (Path(run), Path(run) / "encoder"):
+    for folder in (Path(run), Path(run) / "encoder", SHIPPED / run):
         if (folder / "card.json").is_file() or (folder / "MANIFEST.json").is_file():
             return folder
     if not Path(run).is_dir():
         near = [path.parent.parent.as_posix() for path in Path(run).parent.glob("*/encoder/card.json")]
+        near += [path.parent.name for path in SHIPPED.glob("*/card.json")]
         raise errors.unknown("run", str(run), near or ["python -m learners.train gqn --env rooms makes the first"])
     raise errors.CaveError(f"{run} holds no encoder yet: finish it with --resume, or give another run", errors.USAGE)
 

@@ -65,7 +65,7 @@ class Config:
     def small(cls) -> "Config":
         """Learns in minutes on two cores."""
         return cls(
-            image_size=32, n_latents=32, beta=1.0, likelihood="gaussian", batch_size=128, steps=8000, learning_rate=1e-3,
+            image_size=32, n_latents=32, beta=1.0, likelihood="gaussian", batch_size=128, steps=4000, learning_rate=1e-3,
             learning_rate_end=1e-5, decay="cosine", clip=100.0,
         )  # fmt: skip
 

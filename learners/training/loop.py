@@ -55,6 +55,8 @@ class Run:
     """Of the run's folder; by default learner-env-seed."""
     resume: bool = False
     """Go on from the newest checkpoint."""
+    half: bool = False
+    """Keep the encoder's weights at half precision, for one that travels."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
     evaluate_every: int = 400
@@ -279,7 +281,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
 
     settings = {
         "command": "learners.train", "learner": name, "model": options.to_dict(config), "spec": spec,
-        "run": {n: v for n, v in options.to_dict(run).items() if n not in ("runs", "name", "resume")},
+        "run": {n: v for n, v in options.to_dict(run).items() if n not in ("runs", "name", "resume", "half")},
         "env": options.to_dict(env_config), "resolved": {"device": device, "precision": precision},
     }  # fmt: skip
     old = run.runs / (run.name or f"{name}-{run.env}-{run.seed}") / "config.json"
@@ -367,7 +369,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         "frames": frames, "sensors": list(encoder.sensors), "shape": list(encoder.shape), "metrics": figures,
         "precision": precision, "provenance": json.loads((folder / "provenance.json").read_text()),
     }  # fmt: skip
-    learners.save_encoder(folder / "encoder", encoder, card)
+    learners.save_encoder(folder / "encoder", encoder, card, run.half)
     board.close()
     print(f"encoder in {folder / 'encoder'}, pictures in {folder / 'pictures'}", flush=True)
     return folder

@@ -176,6 +176,41 @@ def test_an_encoder_comes_back_from_its_folder(name, tmp_path):
         learners.load_encoder(tmp_path)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_halves_the_file_and_hardly_moves_the_code(name, tmp_path):
+    encoder = learners.freeze(made(name).encoder())
+    card = {
+        "learner": name,
+        "config": options.to_dict(encoder.learner.config),
+        "spec": options.to_dict(stream(name).spec),
+    }
+    for half in (False, True):
+        learners.save_encoder(tmp_path / str(half), encoder, card, half)
+    size = {half: (tmp_path / str(half) / "encoder.safetensors").stat().st_size for half in (False, True)}
+    assert size[True] < 0.65 * size[False]
+    again, _ = learners.load_encoder(tmp_path / "True")
+    seen = observations(encoder)
+    torch.testing.assert_close(follow(again, seen)[0], follow(encoder, seen)[0], atol=2e-2, rtol=2e-2)
+
+
+SHIPPED = sorted(path.parent.name for path in learners.SHIPPED.glob("*/card.json"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_encoder_loads_by_its_name_and_imagines_held_out_rooms(name):
+    """Sixteen rooms are enough to tell it from the nearest of the views that it was given."""
+    encoder, card = learners.load_encoder(name)
+    assert sum(path.stat().st_size for path in (learners.SHIPPED / name).iterdir()) < 8 << 20
+    learner, c = encoder.learner, encoder.learner.config
+    test = envs.stream(
+        card["env"], None, "Views", split="test", seed=12345, batch_size=16, size=encoder.image_size,
+        views=c.max_context + 1,
+    )  # fmt: skip
+    batch = loop.to_tensors(test.draw(0), "cpu")
+    figures = learner.evaluate(iter([batch]), torch.Generator().manual_seed(0), False)
+    assert figures[f"psnr/{c.max_context}"] > figures[f"baseline/nearest/{c.max_context}"] + 3
+
+
 def test_weights_of_another_learner_are_refused(tmp_path):
     one, other = (made(name) for name in NAMES[:2])
     card = {"learner": NAMES[0], "config": options.to_dict(one.config), "spec": options.to_dict(stream(NAMES[0]).spec)}
