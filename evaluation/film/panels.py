@@ -15,11 +15,11 @@ _PAPER, _INK, _FAINT = (20, 23, 26), (228, 231, 235), (152, 161, 171)
 
 
 def compose(
-    pictures: Sequence[UInt8[np.ndarray, "h w 3"] | None],
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],
     titles: Sequence[str],
     remarks: Sequence[str],
     foot: str,
-    patch: Sequence[float] | None = None,
+    patch: Sequence[float] | np.ndarray | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """One frame of the film.
 

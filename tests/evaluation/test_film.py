@@ -76,7 +76,7 @@ def test_a_failing_ffmpeg_leaves_the_old_film_and_no_stump(tmp_path, ffmpeg_that
 
 def test_a_film_short_of_frames_is_noticed(tmp_path, monkeypatch):
     real = films._encode
-    monkeypatch.setattr(writer, "_encode", lambda path, frames, fps: real(path, frames[:-1], fps))
+    monkeypatch.setattr(films, "_encode", lambda path, frames, fps: real(path, frames[:-1], fps))
     with pytest.raises(CaveError, match="6 frames, wanted 7"):
         films.write(tmp_path / "x.mp4", clip())
     assert os.listdir(tmp_path) == []
