@@ -11,7 +11,6 @@ leaves the judgement to the reader.)
 """
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ import numpy as np
 import agents
 import evaluation
 from evaluation import Measurement, Subject, page
-from evaluation.page import cells, drawings, elements
-from evaluation.stats import comparisons, intervals
+from evaluation.page import cells, efficiencies
+from evaluation.stats import comparisons
 from evaluation.studies import facts, study
 from scenes.kit import errors, runs, seeds
 
 NAME = "efficiency"
-_REACHED = "reached"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,7 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     wanted = scale["random"] + config.threshold * (scale["scripted"] - scale["random"])
     found = first_reached(steps, returns, wanted, config.window)
     item = f"normalised {config.threshold:g}"
-    yield row(_REACHED, found is not None, total, item)
+    yield row("reached", found is not None, total, item)
     if found is not None:
         yield row("steps to threshold", found, total, item)
         yield row("steps and frames to threshold", found + frames, total, item)
@@ -133,54 +131,6 @@ def sections(rows: list[Measurement]) -> list[page.Section]:
     rows = cells.pick(rows, protocol=NAME)
     found = cells.groups((r for r in rows if r.agent), "env", "scenes_hash", "options_hash", "agent", "policy_split")
     return [
-        page.Section(f"Data efficiency: {agent} on {env}, {split}", _body(part))
+        page.Section(f"Data efficiency: {agent} on {env}, {split}", efficiencies.body(part))
         for (env, _, _, agent, split), part in found.items()
     ]
-
-
-def _body(rows: list[Measurement]) -> str:
-    names = cells.methods(rows)
-    lines = []
-    for name in names:
-        own = cells.pick(rows, metric="return", learner=name)
-        # A mark is drawn where every run has one, so that a band never changes whom it is about.
-        n_runs = len(cells.groups(own, "encoder_seed", "seed", "policy_hash"))
-        marks = sorted(at for at, part in cells.groups(own, "env_steps").items() if len(part) == n_runs)
-        values = [cells.scores(own, list(at), "env_steps") for at in marks]
-        lines.append(drawings.Curve(name, [at for (at,) in marks], [intervals.bootstrap([v]) for v in values]))
-    parts = [
-        elements.paragraph("Return of training episodes, interquartile mean and 95 % interval over seeds.", faint=True)
-    ]
-    parts.append(drawings.curves(lines, "environment steps", "return"))
-    body = []
-    for name in names:
-        own = cells.pick(rows, learner=name)
-        frames = max(row.pretraining_frames for row in own)
-        line = [elements.words(name), elements.cell(_interval(own, "mean return")), elements.words(f"{frames:,}")]
-        reached = cells.pick(own, metric=_REACHED)
-        line.append(elements.words(f"{sum(r.value for r in reached):.0f} of {len(reached)}"))
-        for metric in ("steps to threshold", "steps and frames to threshold"):
-            line.append(elements.words(_median(cells.pick(own, metric=metric), len(reached))))
-        body.append(line)
-    heads = ["encoder", ("mean return", "over all of training"), ("pretraining frames", "images, charged once")]
-    heads += [
-        ("runs that reached", " / ".join(cells.distinct(cells.pick(rows, metric=_REACHED), "item")) or "the threshold"),
-        ("environment steps to it", "median over all runs"),
-    ]
-    heads += [("with pretraining frames", "median over all runs")]
-    return "".join([*parts, elements.table(heads, body)])
-
-
-def _interval(rows: list[Measurement], metric: str) -> intervals.Interval | None:
-    rows = cells.pick(rows, metric=metric)
-    values = [row.value for row in rows]
-    return intervals.bootstrap([np.array(values)]) if values else None
-
-
-def _median(rows: list[Measurement], n_runs: int) -> str:
-    """Median over all runs, those that never reached it counting as longer than any: no run is quietly dropped."""
-    values = sorted(row.value for row in rows) + [math.inf] * (n_runs - len(rows))
-    if not values:
-        return "\u2013"
-    low, high = values[(n_runs - 1) // 2], values[n_runs // 2]
-    return "not reached" if math.isinf(high) else elements.number((low + high) / 2)

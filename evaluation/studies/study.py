@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import agents
+import envs
 from evaluation import Subject
 from evaluation.studies import facts, grid, launcher
 from scenes.kit import errors, options
@@ -65,10 +66,7 @@ def encoders(config: Study, env_config: Any) -> list[Subject]:
     Raises:
         CaveError: a name that is none, before anything is trained; or what a training run says.
     """
-    grid.check(list(config.encoders), config.runs)
-    for name in ("seeds", "encoder_seeds", "jobs"):
-        if getattr(config, name) < 1:
-            raise errors.CaveError(f"--{name.replace('_', '-')} is {getattr(config, name)}: at least 1", errors.USAGE)
+    _check(config, env_config)
     pieces = {
         (name, seed): grid.encoder_piece(name, config, env_config, seed)
         for name in config.encoders
@@ -88,6 +86,18 @@ def encoders(config: Study, env_config: Any) -> list[Subject]:
         else:
             subjects.append(plain)
     return subjects
+
+
+def _check(config: Study, env_config: Any) -> None:
+    """Refuse what cannot be before hours are spent on it."""
+    grid.check(list(config.encoders), config.runs)
+    for name in ("seeds", "encoder_seeds", "jobs"):
+        if getattr(config, name) < 1:
+            raise errors.CaveError(f"--{name.replace('_', '-')} is {getattr(config, name)}: at least 1", errors.USAGE)
+    known = envs.module(config.env).splits(env_config)
+    for name in getattr(config, "splits", ()):
+        if name not in known:
+            raise errors.unknown("split", name, known)
 
 
 def with_seeds(subjects: list[Subject], n: int) -> Iterator[Subject]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation import Measurement, Subject, efficiency
-from evaluation.page import cells
+from evaluation.page import cells, efficiencies
 from scenes.kit.errors import CaveError
 
 
@@ -61,11 +61,11 @@ def test_runs_that_never_reached_it_count_in_the_median():
         common = {"protocol": "efficiency", "metric": "steps to threshold", "learner": "a", "env": "e"}
         return [Measurement(value=v, seed=i, test_split="train", **common) for i, v in enumerate(values)]
 
-    assert efficiency._median(rows([10.0, 20.0, 30.0]), 3) == "20.00"
-    assert efficiency._median(rows([10.0, 20.0]), 3) == "20.00"
-    assert efficiency._median(rows([10.0]), 3) == "not reached"
-    assert efficiency._median(rows([10.0, 20.0]), 4) == "not reached"
-    assert efficiency._median([], 0) == "\u2013"
+    assert efficiencies.median(rows([10.0, 20.0, 30.0]), 3) == "20.00"
+    assert efficiencies.median(rows([10.0, 20.0]), 3) == "20.00"
+    assert efficiencies.median(rows([10.0]), 3) == "not reached"
+    assert efficiencies.median(rows([10.0, 20.0]), 4) == "not reached"
+    assert efficiencies.median([], 0) == "\u2013"
 
 
 def test_pretraining_is_charged_in_the_sum_alone(tmp_path, monkeypatch):

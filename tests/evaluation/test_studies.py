@@ -126,6 +126,7 @@ def test_bad_film_orders_cost_one_line_and_leave_nothing(study, tmp_path, monkey
         ({"encoders": ("trained:gqn",)}, "unknown encoder"),
         ({"encoders": ("state", "state")}, "twice"),
         ({"seeds": 0}, "at least 1"),
+        ({"splits": ("new-color",)}, "did you mean 'new-colours'"),
     ],
 )
 def test_bad_studies_cost_one_line_before_anything_is_trained(tmp_path, changes, says):

@@ -1,0 +1,61 @@
+"""What the report shows of `efficiency`: learning curves, and the price of reaching a threshold."""
+
+import math
+
+import numpy as np
+
+from evaluation import Measurement
+from evaluation.page import cells, drawings, elements
+from evaluation.stats import intervals
+
+
+def body(rows: list[Measurement]) -> str:
+    """Learning curves of one section, and what it took each encoder to reach the threshold."""
+    names = cells.methods(rows)
+    lines = []
+    for name in names:
+        own = cells.pick(rows, metric="return", learner=name)
+        # A mark is drawn where every run has one, so that a band never changes whom it is about.
+        n_runs = len(cells.groups(own, "encoder_seed", "seed", "policy_hash"))
+        marks = sorted(at for at, part in cells.groups(own, "env_steps").items() if len(part) == n_runs)
+        values = [cells.scores(own, list(at), "env_steps") for at in marks]
+        lines.append(drawings.Curve(name, [at for (at,) in marks], [intervals.bootstrap([v]) for v in values]))
+    parts = [
+        elements.paragraph("Return of training episodes, interquartile mean and 95 % interval over seeds.", faint=True)
+    ]
+    parts.append(drawings.curves(lines, "environment steps", "return"))
+    body = []
+    for name in names:
+        own = cells.pick(rows, learner=name)
+        frames = max(row.pretraining_frames for row in own)
+        line = [elements.words(name), elements.cell(_interval(own, "mean return")), elements.words(f"{frames:,}")]
+        reached = cells.pick(own, metric="reached")
+        line.append(elements.words(f"{sum(r.value for r in reached):.0f} of {len(reached)}"))
+        for metric in ("steps to threshold", "steps and frames to threshold"):
+            line.append(elements.words(median(cells.pick(own, metric=metric), len(reached))))
+        body.append(line)
+    heads = ["encoder", ("mean return", "over all of training"), ("pretraining frames", "images, charged once")]
+    heads += [
+        (
+            "runs that reached",
+            " / ".join(cells.distinct(cells.pick(rows, metric="reached"), "item")) or "the threshold",
+        ),
+        ("environment steps to it", "median over all runs"),
+    ]
+    heads += [("with pretraining frames", "median over all runs")]
+    return "".join([*parts, elements.table(heads, body)])
+
+
+def _interval(rows: list[Measurement], metric: str) -> intervals.Interval | None:
+    rows = cells.pick(rows, metric=metric)
+    values = [row.value for row in rows]
+    return intervals.bootstrap([np.array(values)]) if values else None
+
+
+def median(rows: list[Measurement], n_runs: int) -> str:
+    """Median over all runs, those that never reached it counting as longer than any: no run is quietly dropped."""
+    values = sorted(row.value for row in rows) + [math.inf] * (n_runs - len(rows))
+    if not values:
+        return "\u2013"
+    low, high = values[(n_runs - 1) // 2], values[n_runs // 2]
+    return "not reached" if math.isinf(high) else elements.number((low + high) / 2)
