@@ -69,8 +69,10 @@ class Config:
     """Attention blocks within a view (read by attention)."""
     n_read_blocks: int = 4
     """Blocks in which the query reads the context (read by attention)."""
-    heads: int = 4
-    """Attention heads."""
+    heads: int = 8
+    """Attention heads of the reading; each but the last is inclined to look at another depth."""
+    encoder_heads: int = 4
+    """Attention heads within a view."""
     n_slots: int = 16
     """Slots of the code for agents (read by attention)."""
     slot_dim: int = 32
@@ -105,7 +107,7 @@ class Config:
         """Learns in minutes on two cores; read by attention."""
         return cls(
             read="attention", image_size=32, representation_dim=128, n_queries=2, n_layers=2, shared_core=True, hidden=48,
-            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=1, n_read_blocks=4, heads=8,
+            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=0, n_read_blocks=4,
             batch_size=16, steps=1600,
             sigma_anneal=0.5, learning_rate=1e-3, learning_rate_end=1e-5, warmup=0.02, decay="cosine", decay_until=1.0,
             weight_decay=0.01, clip=1.0,
@@ -117,7 +119,7 @@ class Config:
         return cls(
             read="attention", image_size=16, representation_dim=32, n_queries=2, max_context=3, n_layers=2,
             shared_core=True, hidden=16, kernel=3, z_channels=2, canvas=16, refine=1, n_encoder_blocks=1, n_read_blocks=2,
-            heads=2, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5, learning_rate=2e-3,
+            heads=2, encoder_heads=2, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5, learning_rate=2e-3,
             learning_rate_end=2e-4, warmup=0.1, decay="cosine", decay_until=1.0, clip=1.0,
         )  # fmt: skip
 
@@ -179,17 +181,17 @@ class AttentionReader(nn.Module):
         self.look.append(nn.Conv2d(widths[-1], dim, 1))
         self.place_view = nn.Linear(rays.N_RAY_FEATURES, dim)
         self.place_query = nn.Linear(rays.N_RAY_FEATURES, dim)
-        self.encode = nn.ModuleList(attention.Block(dim, heads) for _ in range(config.n_encoder_blocks))
+        self.encode = nn.ModuleList(attention.Block(dim, config.encoder_heads) for _ in range(config.n_encoder_blocks))
         self.token_norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(attention.Block(dim, heads, dim) for _ in range(config.n_read_blocks))
         self.leave = nn.LayerNorm(dim)
         self.condition = dim
         # The agents' code: slots read each view alone and are summed, so that a new view is one more term.
         self.slots = nn.Parameter(torch.randn(config.n_slots, dim) * dim**-0.5)
-        self.fill = attention.Block(dim, heads, dim, own=False, widen=2)
+        self.fill = attention.Block(dim, config.encoder_heads, dim, own=False, widen=2)
         self.squeeze = nn.Linear(dim, config.slot_dim)
         self.narrow_place = nn.Linear(rays.N_RAY_FEATURES, dim // 2)
-        self.narrow = attention.Block(dim // 2, heads, config.slot_dim, own=False, widen=2)
+        self.narrow = attention.Block(dim // 2, config.encoder_heads, config.slot_dim, own=False, widen=2)
         self.narrow_colour = nn.Linear(dim // 2, 3)
         self.code_shape = (config.n_slots, config.slot_dim)
 

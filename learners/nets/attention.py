@@ -44,7 +44,7 @@ class Block(nn.Module):
         self.norm_cross = nn.LayerNorm(dim) if set_dim else None
         self.norm_own = nn.LayerNorm(dim) if own else None
         self.think = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, widen * dim), nn.GELU("tanh"), nn.Linear(widen * dim, dim)
+            nn.LayerNorm(dim), nn.Linear(dim, widen * dim), nn.GELU(), nn.Linear(widen * dim, dim)
         )
 
     def forward(
