@@ -4,10 +4,10 @@
     handle.render(cameras, poses=None, mask=None, out=None) -> Frames       as often as the world moves
     handle.update(scenes, rows)                                             other scenes in the places `rows`
 
-`poses = (position (n, 3), rotation (n, 4))` replaces the poses of all `n` solids of the loaded batch, in their order, for
-this call only; a world that moves hands over nothing else. `mask` (b,) chooses the cameras that are drawn; rows of the
-others stay as they were. `out` is a `Frames` of the right shape to draw into; without it the handle's own arrays are
-given back, and its next call overwrites them.
+`poses = (position (n, 3), rotation (n, 4))` replaces the poses of all `n` solids of the loaded batch, in their order,
+for this call only; a world that moves hands over nothing else. `mask` (b,) chooses the cameras that are drawn; rows of
+the others stay as they were. `out` is a `Frames` of the right shape to draw into; without it the handle's own arrays
+are given back, and its next call overwrites them.
 
 What every renderer agrees on: surfaces are seen from outside only (a camera within a solid looks through it), a plane
 from its +z side; shading is Lambert's, `colour * (ambient + sum of light * max(0, n . l))`, clipped, with no fall-off

@@ -1,11 +1,15 @@
 """The default renderer: a ray caster on all CPU cores, without OpenGL, display or driver.
 
-It draws every kind of solid and texture of `scenes`, several lights, hard shadows and supersampling. The same inputs give
-the same bytes with any number of threads. `kernels/` holds its inner loops; numba compiles them on first use (said on
-standard error, kept for the next time).
+It draws every kind of solid and texture of `scenes`, several lights, hard shadows and supersampling. The same inputs
+give the same bytes with any number of threads. `kernels/` holds its inner loops; numba compiles them on first use (said
+on standard error, kept for the next time).
+
+Why its own threads: numba's threading layers abort when two threads launch at once, or after a fork, or cost a library
+that some machines lack; a frame is enough work to be handed to a plain thread, and numba's code lets go of the lock.
 """
 
 import concurrent.futures
+import math
 import os
 import pathlib
 import sys
@@ -51,8 +55,8 @@ def load(
     Args:
         batch: At least one scene.
         shadows: Whether lights cast hard shadows of all solids but planes.
-        supersample: Rays per pixel each way; colours are the mean of `supersample` squared, each rounded to a byte, while
-            depth and ids stay those of the ray through the pixel's centre.
+        supersample: Rays per pixel each way; colours are the mean of `supersample` squared, each rounded to a byte,
+            while depth and ids stay those of the ray through the pixel's centre.
         capacity: Solids to keep room for in each scene, for `update`; it grows by itself when needed.
         threads: Cores to use; 0: all that this process may.
 
@@ -134,11 +138,13 @@ class Handle:
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         """An array that is made anew only when a larger one is asked for."""
-        size = int(np.prod(shape))
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         array = self._buffers.get(name)
-        if array is None or array.size < size:
-            array = self._buffers[name] = np.zeros(size, dtype)
-        return array[:size].reshape(shape)
+        if array is None or len(array) < size:
+            # Beginning with a cache line: SIMD stores that straddle two cost twice as much.
+            array = np.zeros(size + 64, np.uint8)
+            array = self._buffers[name] = array[-array.ctypes.data % 64 :]
+        return array[:size].view(dtype).reshape(shape)
 
     def render(
         self,
@@ -172,23 +178,22 @@ class Handle:
             raise errors.CaveError(f"mask has shape {drawn.shape}, wanted {(b,)}")
         most, n_lights = self._capacity, self._lights.shape[1]
         stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
-        extra = h * ratio * fine if ratio > 1 else 0
-        rgb = self._buffer("rgb", (b, h * w * 3), np.uint8)
+        row = -(-h * w // 4) * 3  # a frame's bytes, in numbers of four
+        rgb = self._buffer("rgb", (b, row), np.uint32)
         depth = self._buffer("depth", (b, h * stride), np.float32)
         ids = self._buffer("ids", (b, h * stride), np.int32)
         # Not more threads than there is work for: waking one costs about as much as a few small frames.
         threads = max(1, min(self._threads, b, b * h * fine * ratio // 2**14))
         scratch = (
-            self._buffer("pixels", (threads, h * ratio * fine), np.int32),
-            self._buffer("fine depth", (threads, extra), np.float32),
-            self._buffer("fine ids", (threads, extra), np.int32),
+            self._buffer("pixels", (threads, h * ratio * fine + 3), np.int32),
+            self._buffer("z", (threads, h * ratio * fine), np.float32),
             self._buffer("chunk", (threads, chunks.SCRATCH), np.float32),
             self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
             self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
             self._buffer("edge", (threads, 3, 5), np.float64),
             self._buffer("windows", (threads, n_lights, most, 4), np.int32),
         )
-        scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
+        scratch[2][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         rest = (
             np.ascontiguousarray(cameras.scene, np.int64),
             np.ascontiguousarray(cameras.position, np.float32), np.ascontiguousarray(cameras.rotation, np.float32),
@@ -205,7 +210,7 @@ class Handle:
                 _draw(start, min(start + size, b), rgb, depth, ids, *own, *rest)
 
         _run(work, threads)
-        rgb = rgb.reshape(b, h, w, 3)
+        rgb = rgb.view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)
         depth, ids = depth.reshape(b, h, stride)[:, :, :w], ids.reshape(b, h, stride)[:, :, :w]
         if out is None:
             return scenes.Frames(rgb, depth, ids)

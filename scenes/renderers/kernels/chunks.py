@@ -2,7 +2,7 @@
 
 What passes from one loop to the next lies in one scratch array `s` at fixed distances, so that the compiler knows
 without asking that writes do not overlap reads, and turns every loop into SIMD code. Indices are unsigned for the same
-reason (a negative one would count from the end), and constants are float32: a Python number would promote all to float64.
+reason (a negative one would count from the end), and constants are float32: a Python number would make all float64.
 Loops over `LANES` hold long bodies on purpose: LLVM unrolls a short one before it thinks of SIMD.
 """
 
@@ -18,6 +18,7 @@ LANES = np.uintp(outlines.WIDE)
 BLOCKS = 32
 """Blocks of a chunk: its scratch fits the fastest cache."""
 _N = int(LANES) * BLOCKS
+LENGTH = np.uintp(_N)
 T, NX, NY, NZ, MIX, LAMBERT, RED, GREEN, BLUE, U, V, W, FU, FV, FW = (np.uintp(i * _N) for i in range(15))
 _ONE_BLOCK = tuple(np.uintp(15 * _N + i * int(LANES)) for i in range(10))
 PX, PY, PZ, DX, DY, DZ, TRACE, LEAVE, MOVING, LANE = _ONE_BLOCK
@@ -71,22 +72,8 @@ def meet_plane(s, blocks, start, n, g, scale):
             s[T + i] = t if (f >= first) & (f < end) else INF
 
 
-def _loops(surface, n_sizes):
-    """The two loops of one kind of solid."""
-    if n_sizes == 1:
-
-        @numba.njit(**INLINE)
-        def hit(ox, oy, oz, dx, dy, dz, p, q, r):
-            return surface(ox, oy, oz, dx, dy, dz, p)
-
-    elif n_sizes == 2:
-
-        @numba.njit(**INLINE)
-        def hit(ox, oy, oz, dx, dy, dz, p, q, r):
-            return surface(ox, oy, oz, dx, dy, dz, p, q)
-
-    else:
-        hit = surface
+def _loops(hit):
+    """The two loops of one kind of solid, from its function in `surfaces`."""
 
     @numba.njit(**LOOP)
     def meet(s, blocks, start, n, g, size):
@@ -124,12 +111,12 @@ def _loops(surface, n_sizes):
     return meet, shade
 
 
-meet_box, shade_box = _loops(surfaces.box, 3)
-meet_sphere, shade_sphere = _loops(surfaces.sphere, 1)
-meet_capsule, shade_capsule = _loops(surfaces.capsule, 2)
-meet_cylinder, shade_cylinder = _loops(surfaces.cylinder, 2)
-meet_cone, shade_cone = _loops(surfaces.cone, 2)
-meet_ellipsoid, shade_ellipsoid = _loops(surfaces.ellipsoid, 3)
+meet_box, shade_box = _loops(surfaces.box)
+meet_sphere, shade_sphere = _loops(surfaces.sphere)
+meet_capsule, shade_capsule = _loops(surfaces.capsule)
+meet_cylinder, shade_cylinder = _loops(surfaces.cylinder)
+meet_cone, shade_cone = _loops(surfaces.cone)
+meet_ellipsoid, shade_ellipsoid = _loops(surfaces.ellipsoid)
 
 
 @numba.njit(**LOOP)
@@ -154,10 +141,10 @@ def _trace(s, close, ring, tube):
 
 @numba.njit(**LOOP)
 def _any(s, at):
+    found = False
     for j in range(LANES):
-        if s[at + j] > ZERO:
-            return True
-    return False
+        found |= s[at + j] > ZERO
+    return found
 
 
 @numba.njit(**LOOP)
@@ -220,10 +207,17 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself):
 
 
 @numba.njit(**LOOP)
-def fill(s, n, at, value):
-    """One number for every pixel of a chunk."""
+def fill(s, n, at, one, two, three):
+    """Three numbers for every pixel of a chunk, in the three places from `at` on."""
     for i in range(np.uintp(n) * LANES):
-        s[at + i] = value
+        s[at + i], s[at + LENGTH + i], s[at + LENGTH + LENGTH + i] = one, two, three
+
+
+@numba.njit(**LOOP)
+def no_mix(s, n):
+    """The first colour everywhere."""
+    for i in range(np.uintp(n) * LANES):
+        s[MIX + i] = ZERO
 
 
 @numba.njit(**LOOP)
@@ -250,15 +244,13 @@ def lamplight(s, blocks, start, n, g, light):
 
 
 @numba.njit(**LOOP)
-def add_light(s, n, red, green, blue):
-    """Add a light of that colour, as LAMBERT says, to what lights each pixel."""
+def add_light(s, n, light):
+    """Add a light of that colour, as LAMBERT says, to what falls on each pixel."""
+    red, green, blue = light[3], light[4], light[5]
     for i in range(np.uintp(n) * LANES):
         lit = s[LAMBERT + i]
-        s[RED + i], s[GREEN + i], s[BLUE + i] = (
-            s[RED + i] + lit * red,
-            s[GREEN + i] + lit * green,
-            s[BLUE + i] + lit * blue,
-        )
+        r, g, b = s[RED + i] + lit * red, s[GREEN + i] + lit * green, s[BLUE + i] + lit * blue
+        s[RED + i], s[GREEN + i], s[BLUE + i] = r, g, b
 
 
 @numba.njit(**LOOP)
@@ -321,15 +313,15 @@ def solid_texture(texture, s, n):
 
 
 @numba.njit(**INLINE)
-def _pack(r, g, b):
+def pack(r, g, b):
     """Three channels, from 0 to 255, as one number."""
     r, g, b = np.int32(min(r, MOST) + ROUND), np.int32(min(g, MOST) + ROUND), np.int32(min(b, MOST) + ROUND)
     return np.int32(r | np.int32(g << np.int32(8)) | np.int32(b << np.int32(16)))
 
 
 @numba.njit(**LOOP)
-def write_evenly(s, blocks, start, n, stride, depth, ids, pixels, k, look, red, green, blue):
-    """Write depth, id and colour where this surface is nearer than all before it; one light falls on all of it."""
+def write_evenly(s, blocks, start, n, stride, depth, pixels, name, look, red, green, blue):
+    """Write depth, colour and `name` where this surface is nearer than all before it; one light falls on all of it."""
     red, green, blue = red * MOST, green * MOST, blue * MOST
     r, g, b = look[4] * red, look[5] * green, look[6] * blue
     dr, dg, db = look[7] * red - r, look[8] * green - g, look[9] * blue - b
@@ -340,14 +332,13 @@ def write_evenly(s, blocks, start, n, stride, depth, ids, pixels, k, look, red, 
             i = base + j
             t, before, mix = s[T + i], depth[at + j], s[MIX + i]
             near = t < before
-            colour = _pack(r + mix * dr, g + mix * dg, b + mix * db)
+            colour = pack(r + mix * dr, g + mix * dg, b + mix * db)
             depth[at + j] = t if near else before
-            ids[at + j] = k if near else ids[at + j]
-            pixels[at + j] = colour if near else pixels[at + j]
+            pixels[at + j] = np.int32(colour | name) if near else pixels[at + j]
 
 
 @numba.njit(**LOOP)
-def write(s, blocks, start, n, stride, depth, ids, pixels, k, look):
+def write(s, blocks, start, n, stride, depth, pixels, name, look):
     """The same with RED GREEN BLUE falling on each pixel."""
     r, g, b = look[4] * MOST, look[5] * MOST, look[6] * MOST
     dr, dg, db = look[7] * MOST - r, look[8] * MOST - g, look[9] * MOST - b
@@ -358,7 +349,6 @@ def write(s, blocks, start, n, stride, depth, ids, pixels, k, look):
             i = base + j
             t, before, mix = s[T + i], depth[at + j], s[MIX + i]
             near = t < before
-            colour = _pack((r + mix * dr) * s[RED + i], (g + mix * dg) * s[GREEN + i], (b + mix * db) * s[BLUE + i])
+            colour = pack((r + mix * dr) * s[RED + i], (g + mix * dg) * s[GREEN + i], (b + mix * db) * s[BLUE + i])
             depth[at + j] = t if near else before
-            ids[at + j] = k if near else ids[at + j]
-            pixels[at + j] = colour if near else pixels[at + j]
+            pixels[at + j] = np.int32(colour | name) if near else pixels[at + j]

@@ -1,8 +1,9 @@
 """One frame: which surface each pixel sees, and its colour.
 
 Pixels are worked on in blocks of neighbours of a row. For each solid a list of the blocks that it may cover is made
-(planes exactly, by the straight edges of their outlines; others by a rectangle around them), then a chunk of it at a time
-goes through the loops of `chunks`. The z buffer is `depth`, metres along the camera's axis: rays have length 1 along it.
+(planes exactly, by the straight edges of their outlines; others by a rectangle around them), then a chunk of it at a
+time goes through the loops of `chunks`. The z buffer is `depth`, metres along the camera's axis: rays have length 1
+along it.
 """
 
 import math
@@ -24,11 +25,16 @@ from scenes.renderers.kernels.outlines import (
 )
 from scenes.renderers.kernels.surfaces import INF, LOOP, ONE, ZERO
 
+# Placed in their caller before it is compiled: else LLVM would optimise all that they call once more for each of them.
+PLACED = LOOP | {"inline": "always"}
+COLOUR = np.int32(0xFFFFFF)
+NAMES = 255
+"""Solids that the fourth byte of a packed pixel can tell apart; more are drawn in turns."""
 FIXED = 12
 """Numbers of a solid's geometry before those of its lights; see `outlines.place`."""
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def _meet(kind, s, blocks, start, n, g, look):
     size = look[:3]
     if kind == PLANE:
@@ -49,7 +55,7 @@ def _meet(kind, s, blocks, start, n, g, look):
         chunks.meet_torus(s, blocks, start, n, g, size)
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself):
     if kind == TORUS:
         chunks.shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself)
@@ -67,7 +73,7 @@ def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself):
         chunks.shade_ellipsoid(s, blocks, start, n, g, size, light, is_sun, window)
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows):
     """Screen rectangles within which each other solid may shade solid `k`, for each light."""
     own = outlines.axes(rotation[k])
@@ -102,22 +108,18 @@ def _windows(k, kind, look, position, rotation, geometry, lights, height, width,
                 window[2], window[3] = width - 1, height - 1
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def _half(extent):
     return float(extent) if extent > 0 else UNBOUNDED
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows):
     """Light and shadows on each pixel of a chunk."""
     g = geometry[k]
-    chunks.fill(s, n, chunks.RED, air[0])
-    chunks.fill(s, n, chunks.GREEN, air[1])
-    chunks.fill(s, n, chunks.BLUE, air[2])
+    chunks.fill(s, n, chunks.RED, air[0], air[1], air[2])
     if flat:
-        chunks.fill(s, n, chunks.NX, ZERO)
-        chunks.fill(s, n, chunks.NY, ZERO)
-        chunks.fill(s, n, chunks.NZ, ONE)
+        chunks.fill(s, n, chunks.NX, ZERO, ZERO, ONE)
     for m in range(len(lights)):
         is_sun, at = lights[m, 6] != 0, FIXED + 3 * m
         if is_sun:
@@ -132,10 +134,10 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
                         kind[other], s, blocks, start, n, geometry[other], look[other], geometry[other, at:], is_sun,
                         window, other == k,
                     )  # fmt: skip
-        chunks.add_light(s, n, lights[m, 3], lights[m, 4], lights[m, 5])
+        chunks.add_light(s, n, lights[m])
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def _even_light(g, lights, air, shadows, windows):
     """Whether one light falls on all of a plane, and its colour."""
     red, green, blue = air[0], air[1], air[2]
@@ -151,7 +153,7 @@ def _even_light(g, lights, air, shadows, windows):
     return even, red, green, blue
 
 
-@numba.njit(**LOOP)
+@numba.njit(**PLACED)
 def draw_frame(
     pixels, depth, ids, s, geometry, blocks, edge, windows,
     height, width, eye, camera, fov, shadows, kind, texture, look, position, rotation, lights, air,
@@ -161,7 +163,7 @@ def draw_frame(
     Args:
         pixels: Int32, rows x stride, flat: red, green, blue in the lowest bytes. Written, as are the next two.
         depth: Float32, likewise.
-        ids: Int32, likewise.
+        ids: Int32, likewise; or empty, when nobody asks for them.
         s: Scratch, as are the next four: `chunks.SCRATCH`.
         geometry: k, 12 + 3 l.
         blocks: 4, as many as may be.
@@ -186,13 +188,12 @@ def draw_frame(
     step = 2 * math.tan(fov / 2) / height
     for k in range(len(kind)):
         outlines.place(geometry[k], position[k], rotation[k], eye, view, height, width, step, lights)
-    sky = chunks._pack(air[3] * chunks.MOST, air[4] * chunks.MOST, air[5] * chunks.MOST)
-    for i in range(np.uintp(height * stride)):
+    sky, area = chunks.pack(air[3] * chunks.MOST, air[4] * chunks.MOST, air[5] * chunks.MOST), height * stride
+    for i in range(np.uintp(area)):
         pixels[i] = sky
-    for i in range(np.uintp(height * stride)):
+    for i in range(np.uintp(area)):
         depth[i] = INF
-    for i in range(np.uintp(height * stride)):
-        ids[i] = np.int32(-1)
+    named = 0
     for k in range(len(kind)):
         g = geometry[k]
         flat = kind[k] == PLANE
@@ -200,8 +201,7 @@ def draw_frame(
             hx, hy = _half(look[k, 0]), _half(look[k, 1])
             count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge)
         else:
-            extents = outlines.extents_of(kind[k], look[k])
-            count = outlines.solid_blocks(g, extents, position[k], eye, view, height, width, stride, step, blocks)
+            count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks)
         if count == 0:
             continue
         if shadows:
@@ -214,50 +214,71 @@ def draw_frame(
             if not even:
                 _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows)
             if texture[k] == 0:
-                chunks.fill(s, n, chunks.MIX, ZERO)
+                chunks.no_mix(s, n)
             elif flat:
                 chunks.flat_texture(texture[k], s, n)
             else:
                 chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step))
                 chunks.solid_texture(texture[k], s, n)
+            name = np.int32((k - named + 1) << 24)
             if even:
-                chunks.write_evenly(
-                    s, blocks, start, n, stride, depth, ids, pixels, np.int32(k), look[k], red, green, blue
-                )
+                chunks.write_evenly(s, blocks, start, n, stride, depth, pixels, name, look[k], red, green, blue)
             else:
-                chunks.write(s, blocks, start, n, stride, depth, ids, pixels, np.int32(k), look[k])
+                chunks.write(s, blocks, start, n, stride, depth, pixels, name, look[k])
+        if k - named == NAMES - 1:
+            _read_names(ids, pixels, named)
+            for i in range(np.uintp(area)):
+                pixels[i] = np.int32(pixels[i] & COLOUR)
+            named = k + 1
+    _read_names(ids, pixels, named)
 
 
 @numba.njit(**LOOP)
-def _interleave(rgb, pixels, height, width):
+def _read_names(ids, pixels, named):
+    """Take the names of solids, counted from 1 for number `named`, out of packed pixels; 0 is none of these."""
+    first = np.int32(named - 1)
+    for i in range(np.uintp(len(ids))):
+        name = np.int32(np.uint32(pixels[i]) >> np.uint32(24))
+        ids[i] = np.int32(name + first) if (name > 0) | (named == 0) else ids[i]
+
+
+@numba.njit(**LOOP)
+def _bytes(rgb, pixels, height, width):
+    """Pixels of three channels, as numbers of four bytes, from packed ones; a frame ends in the middle of a number
+    where its pixels are no multiple of four."""
     stride = max(width, outlines.WIDE)
-    for y in range(height):
-        row, to = np.uintp(y * stride), np.uintp(3 * y * width)
-        for x in range(np.uintp(width)):
-            p = np.uint32(pixels[row + x])
-            rgb[to + np.uintp(3) * x] = np.uint8(p)
-            rgb[to + np.uintp(3) * x + np.uintp(1)] = np.uint8(p >> np.uint32(8))
-            rgb[to + np.uintp(3) * x + np.uintp(2)] = np.uint8(p >> np.uint32(16))
+    if stride > width:
+        for i in range(height * width):
+            pixels[np.uintp(i)] = pixels[np.uintp(i // width * stride + i % width)]
+    one, two, three, four = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
+    for i in range(np.uintp((height * width + 3) // 4)):
+        a, b = np.uint32(pixels[four * i] & COLOUR), np.uint32(pixels[four * i + one] & COLOUR)
+        c, d = np.uint32(pixels[four * i + two] & COLOUR), np.uint32(pixels[four * i + three])
+        rgb[three * i] = np.uint32(a | np.uint32(b << np.uint32(24)))
+        rgb[three * i + one] = np.uint32(np.uint32(b >> np.uint32(8)) | np.uint32(c << np.uint32(16)))
+        rgb[three * i + two] = np.uint32(np.uint32(c >> np.uint32(16)) | np.uint32(d << np.uint32(8)))
 
 
 @numba.njit(**LOOP)
-def _average(rgb, pixels, height, width, ratio):
-    """Means of `ratio` x `ratio` pixels, halves rounded up."""
-    stride = max(width * ratio, outlines.WIDE)
-    count = ratio * ratio
+def _shrink(pixels, height, width, ratio):
+    """Means of `ratio` x `ratio` packed pixels, halves rounded up, in place."""
+    stride, to_stride = max(width * ratio, outlines.WIDE), max(width, outlines.WIDE)
+    share = ONE / np.float32(ratio * ratio)
     for y in range(height):
         for x in range(width):
-            both, green = 0, 0  # red in the low half of one number, blue in its high half
+            # Red in the low half of one number, blue in its high half: 64 bytes add up to less than 2^16.
+            both, green = np.uint32(0), np.uint32(0)
             for i in range(ratio):
-                row = (y * ratio + i) * stride + x * ratio
-                for j in range(ratio):
-                    p = pixels[row + j]
-                    both += p & 0xFF00FF
-                    green += (p >> 8) & 0xFF
-            to = (y * width + x) * 3
-            rgb[to] = (2 * (both & 0xFFFF) + count) // (2 * count)
-            rgb[to + 1] = (2 * green + count) // (2 * count)
-            rgb[to + 2] = (2 * (both >> 16) + count) // (2 * count)
+                start = (y * ratio + i) * stride + x * ratio
+                for j in range(start, start + ratio):
+                    p = np.uint32(pixels[np.uintp(j)])
+                    both = np.uint32(both + (p & np.uint32(0xFF00FF)))
+                    green = np.uint32(green + (np.uint32(p >> np.uint32(8)) & np.uint32(0xFF)))
+            pixels[np.uintp(y * to_stride + x)] = chunks.pack(
+                np.float32(both & np.uint32(0xFFFF)) * share,
+                np.float32(green) * share,
+                np.float32(both >> np.uint32(16)) * share,
+            )
 
 
 def compiled(version: int):
@@ -269,7 +290,7 @@ def compiled(version: int):
 
     @numba.njit(cache=True, **LOOP)
     def draw(
-        begin, end, rgb, depth, ids, pixels, fine_depth, fine_ids, s, geometry, blocks, edge, windows,
+        begin, end, rgb, depth, ids, pixels, z, s, geometry, blocks, edge, windows,
         which, eye, camera, drawn, fov, height, width, ratio, shadows,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air,
     ):  # fmt: skip
@@ -283,15 +304,17 @@ def compiled(version: int):
             for times in range(1 if ratio == 1 else 2):
                 fine = ratio if times == 0 else 1
                 draw_frame(
-                    pixels, depth[i] if fine == 1 else fine_depth, ids[i] if fine == 1 else fine_ids,
-                    s, geometry, blocks, edge, windows, height * fine, width * fine, eye[i], camera[i], fov, shadows,
+                    pixels, z, ids[i, : 0 if fine > 1 else ids.shape[1]], s, geometry, blocks, edge, windows,
+                    height * fine, width * fine, eye[i], camera[i], fov, shadows,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
                     position[b : b + n], rotation[b : b + n], lights[scene], air[scene],
                 )  # fmt: skip
-                if times == 0 and ratio == 1:
-                    _interleave(rgb[i], pixels, height, width)
-                elif times == 0:
-                    _average(rgb[i], pixels, height, width, ratio)
+                if times == 0:
+                    if ratio > 1:
+                        _shrink(pixels, height, width, ratio)
+                    _bytes(rgb[i], pixels, height, width)
+            for k in range(np.uintp(depth.shape[1])):
+                depth[np.uintp(i), k] = z[k]
         return version
 
     return draw

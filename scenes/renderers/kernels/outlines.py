@@ -13,6 +13,8 @@ WIDE = 16
 SEAM = 1e-4
 """Pixels by which planes reach over their edges, so that no crack opens between a wall and the floor."""
 PLANE, BOX, SPHERE, CAPSULE, CYLINDER, CONE, ELLIPSOID, TORUS = range(8)
+NEAR = 1e-3
+"""Metres before the camera from which on things are projected to find their rectangle."""
 UNBOUNDED = 1e6
 """Half extent in metres of a plane that has none."""
 
@@ -81,12 +83,15 @@ def plane_blocks(g, hx, hy, height, width, stride, blocks, edge):
     eye = float(g[2])
     if eye <= 0:
         return 0
+    top, bottom = _rows_of_rectangle(g, hx, hy, height, width)
+    if top > bottom:
+        return 0
     for i in range(3):  # constant, per column, per row
         w = -float(g[5 + 3 * i]) / eye
         u, v = g[0] * w + g[3 + 3 * i], g[1] * w + g[4 + 3 * i]
         edge[i, 0], edge[i, 1], edge[i, 2], edge[i, 3], edge[i, 4] = w, hx * w + u, hx * w - u, hy * w + v, hy * w - v
     edge[0, 0] -= 1e-6  # not beyond a thousand kilometres
-    y0, y1 = 0.0, height - 1.0
+    y0, y1 = float(top), float(bottom)
     for k in range(5):
         constant, column, row = edge[0, k], edge[1, k], edge[2, k]
         if abs(column) * width < 1e-9 * (abs(constant) + abs(row) * height):
@@ -120,31 +125,76 @@ def plane_blocks(g, hx, hy, height, width, stride, blocks, edge):
 
 
 @numba.njit(**LOOP)
-def solid_blocks(g, extents, position, eye, view, height, width, stride, step, blocks):
-    """List the blocks of the screen rectangle around a solid with those half extents; returns how many."""
-    right, up, back = view
-    offset = (position[0] - eye[0], position[1] - eye[1], position[2] - eye[2])
-    cx, cy, cz = dot(right, offset), dot(up, offset), -dot(back, offset)
+def _rows_of_rectangle(g, hx, hy, height, width):
+    """First and last row that may see a rectangle in a plane, from its corners; none if it lies outside the picture."""
+    # The camera's axes, times squares of the ray's steps, which matter to no comparison with zero.
+    ahead = ray_of(g, 0.5 * width - 0.5, 0.5 * height - 0.5)
+    across, down = (float(g[6]), float(g[7]), float(g[8])), (float(g[9]), float(g[10]), float(g[11]))
+    square = dot(across, across)
+    left, right, above, below, near, behind = 0, 0, 0, 0, 0, 0
+    y0, y1 = 1e30, -1e30
+    for corner in range(4):
+        place = ((hx if corner & 1 else -hx) - g[0], (hy if corner & 2 else -hy) - g[1], -float(g[2]))
+        z = dot(ahead, place)
+        x, y = dot(across, place) / square, dot(down, place) / square
+        left += x < -0.5 * width * z
+        right += x > 0.5 * width * z
+        above += y < -0.5 * height * z
+        below += y > 0.5 * height * z
+        behind += z <= 0
+        near += z < NEAR
+        if z >= NEAR:
+            y0, y1 = min(y0, y / z), max(y1, y / z)
+    if left == 4 or right == 4 or above == 4 or below == 4 or behind == 4:
+        return 0, -1
+    if near > 0:
+        return 0, height - 1
+    middle = 0.5 * height - 0.5
+    return max(0, math.ceil(max(y0 + middle, 0.0) - SEAM)), math.floor(min(y1 + middle, height - 1.0) + SEAM)
+
+
+@numba.njit(**LOOP)
+def ray_of(g, columns, rows):
+    """The ray of a pixel."""
+    return (
+        float(g[3]) + columns * g[6] + rows * g[9],
+        float(g[4]) + columns * g[7] + rows * g[10],
+        float(g[5]) + columns * g[8] + rows * g[11],
+    )
+
+
+@numba.njit(**LOOP)
+def reach_along(kind, size, x, y, z):
+    """How far a solid reaches from its middle along a unit direction in its own axes."""
+    a, b, c = float(size[0]), float(size[1]), float(size[2])
+    if kind == BOX:
+        return abs(x) * a + abs(y) * b + abs(z) * c
+    if kind == SPHERE:
+        return a
+    if kind == ELLIPSOID:
+        return math.sqrt(x * x * a * a + y * y * b * b + z * z * c * c)
+    if kind == CAPSULE:
+        return a + abs(z) * b
+    flat = math.sqrt(x * x + y * y)
+    if kind == TORUS:
+        return flat * a + b
+    if kind == CONE:
+        return max(z * b, flat * a - z * b)
+    return flat * a + abs(z) * b
+
+
+@numba.njit(**LOOP)
+def solid_blocks(g, kind, size, height, width, stride, step, blocks):
+    """List the blocks of the screen rectangle around a solid; returns how many."""
     s = 1 / step
-    # The camera's axes in the solid's own.
-    ax, ay, az = g[6] * s, g[7] * s, g[8] * s
-    ux, uy, uz = -g[9] * s, -g[10] * s, -g[11] * s
-    fx, fy, fz = uy * az - uz * ay, uz * ax - ux * az, ux * ay - uy * ax
-    x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
-    behind = 0
-    for corner in range(8):
-        px = extents[0] if corner & 1 else -extents[0]
-        py = extents[1] if corner & 2 else -extents[1]
-        pz = extents[2] if corner & 4 else -extents[2]
-        z = cz + fx * px + fy * py + fz * pz
-        if z < 1e-3:
-            behind += 1
-        else:
-            x, y = (cx + ax * px + ay * py + az * pz) / z, (cy + ux * px + uy * py + uz * pz) / z
-            x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
-    if behind == 8:
+    ahead = ray_of(g, 0.5 * width - 0.5, 0.5 * height - 0.5)
+    across, up = (g[6] * s, g[7] * s, g[8] * s), (-g[9] * s, -g[10] * s, -g[11] * s)
+    eye = (float(g[0]), float(g[1]), float(g[2]))
+    x0, x1 = _interval(kind, size, across, ahead, eye)
+    y0, y1 = _interval(kind, size, up, ahead, eye)
+    if x0 > x1:
         return 0
-    left, top, last, bottom = columns_and_rows(x0, x1, y0, y1, height, width, s, behind > 0)
+    left, top, last, bottom = columns_and_rows(x0, x1, y0, y1, height, width, s)
     n = 0
     for y in range(top, bottom + 1):
         for x in range(left, last + 1, WIDE):
@@ -154,10 +204,28 @@ def solid_blocks(g, extents, position, eye, view, height, width, stride, step, b
 
 
 @numba.njit(**LOOP)
-def columns_and_rows(x0, x1, y0, y1, height, width, s, everywhere):
+def _interval(kind, size, axis, ahead, eye):
+    """Bounds of what a solid covers along one axis of the picture plane at distance 1; (1, -1) if it is behind.
+
+    Exact up to the corners of the rectangle around it in the plane of that axis and the camera's: the solid's reach
+    along both bounds it, seen from the eye.
+    """
+    z = -dot(ahead, eye)
+    far = z + reach_along(kind, size, ahead[0], ahead[1], ahead[2])
+    near = z - reach_along(kind, size, -ahead[0], -ahead[1], -ahead[2])
+    if far < NEAR:
+        return 1.0, -1.0
+    if near < NEAR:
+        return -1e6, 1e6
+    x = -dot(axis, eye)
+    high = x + reach_along(kind, size, axis[0], axis[1], axis[2])
+    low = x - reach_along(kind, size, -axis[0], -axis[1], -axis[2])
+    return min(low / near, low / far), max(high / near, high / far)
+
+
+@numba.njit(**LOOP)
+def columns_and_rows(x0, x1, y0, y1, height, width, s):
     """First column and row, last column and row whose pixel centres lie in a rectangle of the picture plane."""
-    if everywhere:
-        return 0, 0, width - 1, height - 1
     x0, x1 = x0 * s + width / 2 - 0.5 - SEAM, x1 * s + width / 2 - 0.5 + SEAM
     y0, y1 = height / 2 - 0.5 - y1 * s - SEAM, height / 2 - 0.5 - y0 * s + SEAM
     left, top = math.ceil(min(max(x0, 0.0), 1e6)), math.ceil(min(max(y0, 0.0), 1e6))
@@ -165,31 +233,18 @@ def columns_and_rows(x0, x1, y0, y1, height, width, s, everywhere):
 
 
 @numba.njit(**LOOP)
-def extents_of(kind, size):
-    """Half extents of a solid in its own axes."""
-    a, b, c = size[0], size[1], size[2]
-    if kind == BOX or kind == ELLIPSOID:
-        return a, b, c
-    if kind == SPHERE:
-        return a, a, a
-    if kind == CAPSULE:
-        return a, a, a + b
-    if kind == TORUS:
-        return a + b, a + b, b
-    return a, a, b
-
-
-@numba.njit(**LOOP)
 def reach_of(kind, size):
     """Radius of the sphere around a solid."""
+    a, b, c = float(size[0]), float(size[1]), float(size[2])
     if kind == SPHERE:
-        return float(size[0])
+        return a
     if kind == ELLIPSOID:
-        return float(max(max(size[0], size[1]), size[2]))
-    if kind == CAPSULE or kind == TORUS:
-        return float(size[0] + size[1])
-    x, y, z = extents_of(kind, size)
-    return math.sqrt(x * x + y * y + z * z)
+        return max(max(a, b), c)
+    if kind in (CAPSULE, TORUS):
+        return a + b
+    if kind == BOX:
+        return math.sqrt(a * a + b * b + c * c)
+    return math.sqrt(a * a + b * b)
 
 
 @numba.njit(**LOOP)
@@ -229,19 +284,16 @@ def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step
         return 0, 0, -1, -1
     s = 1 / step
     x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
-    # The middle of the picture is where the ray of pixel 0 0 arrives after half of the columns and rows.
-    fx = g[3] + (width / 2 - 0.5) * g[6] + (height / 2 - 0.5) * g[9]
-    fy = g[4] + (width / 2 - 0.5) * g[7] + (height / 2 - 0.5) * g[10]
-    fz = g[5] + (width / 2 - 0.5) * g[8] + (height / 2 - 0.5) * g[11]
+    ahead = ray_of(g, 0.5 * width - 0.5, 0.5 * height - 0.5)
     for corner in range(4):
         px, py, pz = (u1 if corner & 1 else u0) - g[0], (v1 if corner & 2 else v0) - g[1], -float(g[2])
-        z = fx * px + fy * py + fz * pz
-        if z < 1e-3:
+        z = ahead[0] * px + ahead[1] * py + ahead[2] * pz
+        if z < NEAR:
             return 0, 0, width - 1, height - 1
         x = (g[6] * px + g[7] * py + g[8] * pz) * s / z
         y = -(g[9] * px + g[10] * py + g[11] * pz) * s / z
         x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
-    return columns_and_rows(x0, x1, y0, y1, height, width, s, False)
+    return columns_and_rows(x0, x1, y0, y1, height, width, s)
 
 
 @numba.njit(**LOOP)

@@ -2,8 +2,9 @@
 
 Each takes the ray's origin and direction (of any length) and the solid's sizes, and gives back (t, nx, ny, nz): the
 distance in lengths of the direction and the unit normal there; t is inf for a ray that misses, starts inside or leaves.
-Everything is float32, and there are no branches: loops over such functions become SIMD code, and CUDA could compile them
-as they are. The rays of a distant camera first slide to where they pass nearest, which keeps float32 exact enough.
+Everything is float32, and there are no branches: loops over such functions become SIMD code, and CUDA could compile
+them as they are. Where squares of distances are subtracted, the ray first slides to where it passes nearest, which keeps
+float32 exact enough far from the camera.
 """
 
 import math
@@ -41,7 +42,7 @@ def _ball(ox, oy, oz, dx, dy, dz, r):
 
 
 @numba.njit(**INLINE)
-def sphere(ox, oy, oz, dx, dy, dz, r):
+def sphere(ox, oy, oz, dx, dy, dz, r, _, __):
     """A sphere of radius `r`."""
     k, t, nx, ny, nz = _ball(ox, oy, oz, dx, dy, dz, r)
     return (t if (k > ZERO) & (t > ZERO) else INF), nx, ny, nz
@@ -51,7 +52,7 @@ def sphere(ox, oy, oz, dx, dy, dz, r):
 def ellipsoid(ox, oy, oz, dx, dy, dz, rx, ry, rz):
     """An ellipsoid with those semi-axes: a unit sphere in stretched space."""
     ix, iy, iz = ONE / rx, ONE / ry, ONE / rz
-    t, nx, ny, nz = sphere(ox * ix, oy * iy, oz * iz, dx * ix, dy * iy, dz * iz, ONE)
+    t, nx, ny, nz = sphere(ox * ix, oy * iy, oz * iz, dx * ix, dy * iy, dz * iz, ONE, ONE, ONE)
     nx, ny, nz = nx * ix, ny * iy, nz * iz
     inverse = ONE / math.sqrt(nx * nx + ny * ny + nz * nz)
     return t, nx * inverse, ny * inverse, nz * inverse
@@ -75,7 +76,7 @@ def box(ox, oy, oz, dx, dy, dz, hx, hy, hz):
 
 
 @numba.njit(**INLINE)
-def cylinder(ox, oy, oz, dx, dy, dz, r, h):
+def cylinder(ox, oy, oz, dx, dy, dz, r, h, _):
     """A cylinder of radius `r` and half length `h` along z: an endless one cut by a slab."""
     a = max(dx * dx + dy * dy, TINY)
     m = (ox * dx + oy * dy) / a
@@ -95,8 +96,8 @@ def cylinder(ox, oy, oz, dx, dy, dz, r, h):
 
 
 @numba.njit(**INLINE)
-def capsule(ox, oy, oz, dx, dy, dz, r, h):
-    """A capsule of radius `r`, its straight part of half length `h` along z: a tube, or one of the balls at its ends."""
+def capsule(ox, oy, oz, dx, dy, dz, r, h, _):
+    """A capsule of radius `r`, straight for half a length `h` along z: a tube, or one of the balls at its ends."""
     nearest = (ox * dx + oy * dy + oz * dz) / (dx * dx + dy * dy + dz * dz)
     ox, oy, oz = ox - nearest * dx, oy - nearest * dy, oz - nearest * dz
     a = max(dx * dx + dy * dy, TINY)
@@ -118,7 +119,7 @@ def capsule(ox, oy, oz, dx, dy, dz, r, h):
 
 
 @numba.njit(**INLINE)
-def cone(ox, oy, oz, dx, dy, dz, r, h):
+def cone(ox, oy, oz, dx, dy, dz, r, h, _):
     """A cone with its base of radius `r` at z = -h and its tip at z = +h: half of a double cone, cut by a slab."""
     nearest = (ox * dx + oy * dy + oz * dz) / (dx * dx + dy * dy + dz * dz)
     ox, oy, oz = ox - nearest * dx, oy - nearest * dy, oz - nearest * dz

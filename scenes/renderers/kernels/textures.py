@@ -67,53 +67,53 @@ def bricks(u, v, w, fu, fv, fw):
 
 
 @numba.njit(**INLINE)
-def _hash(x, y, z):
-    """A number in [0, 1) from the corner of a lattice."""
-    h = np.uint32(np.uint32(x) * np.uint32(0x8DA6B343)) ^ np.uint32(np.uint32(y) * np.uint32(0xD8163841))
-    h = np.uint32(h ^ np.uint32(np.uint32(z) * np.uint32(0xCB1AB31F)))
-    h = np.uint32(np.uint32(h ^ (h >> np.uint32(15))) * np.uint32(0x2C1B3C6D))
-    return np.float32(np.int32(h >> np.uint32(8))) * np.float32(1 / (1 << 24))
+def _shuffle(h):
+    """A number from 0 to 2^24 from one that names a corner of a lattice."""
+    h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(15))) * np.uint32(0x2C1B3C6D))
+    return np.float32(np.int32(h >> np.uint32(8)))
 
 
 @numba.njit(**INLINE)
-def _smooth(a):
-    return a * a * (THREE - TWO * a)
+def _between(a, low, high):
+    """From `low` at 0 to `high` at 1, level at both ends."""
+    return low + a * a * (THREE - TWO * a) * (high - low)
+
+
+@numba.njit(**INLINE)
+def _layer(u, v, h):
+    """Value noise, random numbers on the whole numbers and smooth between them, from 0 to 2^24; `h` names the layer."""
+    fu, fv = np.floor(u), np.floor(v)
+    x, y = np.uint32(np.int32(fu)), np.uint32(np.int32(fv))
+    x0, y0 = np.uint32(x * np.uint32(ALONG)), np.uint32(np.uint32(y * np.uint32(ACROSS)) ^ h)
+    x1, y1 = np.uint32(x0 + np.uint32(ALONG)), np.uint32(np.uint32(np.uint32(y + np.uint32(1)) * np.uint32(ACROSS)) ^ h)
+    a = u - fu
+    low = _between(a, _shuffle(np.uint32(x0 ^ y0)), _shuffle(np.uint32(x1 ^ y0)))
+    high = _between(a, _shuffle(np.uint32(x0 ^ y1)), _shuffle(np.uint32(x1 ^ y1)))
+    return _between(v - fv, low, high)
 
 
 @numba.njit(**INLINE)
 def _lattice(u, v, w):
-    """Value noise: random numbers on the whole numbers, smooth between them."""
-    fu, fv, fw = np.floor(u), np.floor(v), np.floor(w)
-    x, y, z = np.int32(fu), np.int32(fv), np.int32(fw)
-    x1, y1, z1 = np.int32(x + np.int32(1)), np.int32(y + np.int32(1)), np.int32(z + np.int32(1))
-    a, b, c = _smooth(u - fu), _smooth(v - fv), _smooth(w - fw)
-    p = _hash(x, y, z) + a * (_hash(x1, y, z) - _hash(x, y, z))
-    q = _hash(x, y1, z) + a * (_hash(x1, y1, z) - _hash(x, y1, z))
-    r = _hash(x, y, z1) + a * (_hash(x1, y, z1) - _hash(x, y, z1))
-    s = _hash(x, y1, z1) + a * (_hash(x1, y1, z1) - _hash(x, y1, z1))
-    p, r = p + b * (q - p), r + b * (s - r)
-    return p + c * (r - p)
-
-
-@numba.njit(**INLINE)
-def _flat_lattice(u, v):
-    fu, fv = np.floor(u), np.floor(v)
-    x, y, z = np.int32(fu), np.int32(fv), np.int32(0)
-    x1, y1 = np.int32(x + np.int32(1)), np.int32(y + np.int32(1))
-    a, b = _smooth(u - fu), _smooth(v - fv)
-    p = _hash(x, y, z) + a * (_hash(x1, y, z) - _hash(x, y, z))
-    q = _hash(x, y1, z) + a * (_hash(x1, y1, z) - _hash(x, y1, z))
-    return p + b * (q - p)
+    """The same in three dimensions."""
+    fw = np.floor(w)
+    z = np.uint32(np.int32(fw))
+    low = _layer(u, v, np.uint32(z * np.uint32(DOWN)))
+    return _between(w - fw, low, _layer(u, v, np.uint32(np.uint32(z + np.uint32(1)) * np.uint32(DOWN))))
 
 
 @numba.njit(**INLINE)
 def _cloud(coarse, fine, width):
-    """Two octaves of noise as a mixture, with more contrast and less of what is finer than a pixel."""
+    """Two octaves of noise, from 0 to 2^24, as a mixture with more contrast and less of what is finer than a pixel."""
+    coarse, fine = coarse * UNIT, fine * UNIT
     coarse = (coarse - HALF) * min(max(TWO - TWO * width, ZERO), ONE)
     fine = (fine - HALF) * min(max(TWO - TWO * TWO * width, ZERO), ONE)
     return min(max(HALF + np.float32(1.1) * coarse + np.float32(0.5) * fine, ZERO), ONE)
 
 
+ALONG, ACROSS, DOWN = 0x8DA6B343, 0xD8163841, 0xCB1AB31F
+"""Large odd numbers that turn the corners of a lattice into names."""
+ZERO_LAYER = np.uint32(0)
+UNIT = np.float32(1 / (1 << 24))
 FREQUENCY = np.float32(4)
 """Lattice cells of the noise in a period."""
 OFFSET = np.float32(19.19)
@@ -131,5 +131,5 @@ def noise(u, v, w, fu, fv, fw):
 def flat_noise(u, v, fu, fv):
     """The same on a plane, cheaper."""
     u, v = u * FREQUENCY, v * FREQUENCY
-    fine = _flat_lattice(u + u + OFFSET, v + v + OFFSET)
-    return _cloud(_flat_lattice(u, v), fine, max(fu, fv) * FREQUENCY)
+    fine = _layer(u + u + OFFSET, v + v + OFFSET, ZERO_LAYER)
+    return _cloud(_layer(u, v, ZERO_LAYER), fine, max(fu, fv) * FREQUENCY)

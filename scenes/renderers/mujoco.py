@@ -1,0 +1,311 @@
+"""MuJoCo's own renderer (OpenGL) behind the same contract: to compare with, in pictures and in speed.
+
+Colours are plain: a pattern is drawn in the mean of its two colours. Cones and tori are meshes; round things have the
+number of facets that is MuJoCo's default. The nearest centimetre before a camera and what lies further than a kilometre
+are not drawn. Where it differs from the contract: under `shadows` planes cast them too, so walls darken a floor.
+
+It needs an off-screen OpenGL library, and finds it by `MUJOCO_GL` (egl, osmesa or glfw; egl unless that is set). Nothing
+is imported before `load`. OpenGL belongs to a thread, so one thread of this module makes all of its calls.
+"""
+
+import concurrent.futures
+import importlib
+import math
+import os
+import weakref
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+import scenes
+from scenes import renderers
+from scenes.kit import errors
+
+_NEAR, _FAR = 0.01, 1000.0
+_SHADOWS = 4096
+"""Rows and columns of a shadow map: MuJoCo's default."""
+_MEMORY = 2**30
+"""Bytes that the shadow maps of all scenes of a handle may take; each scene has its own."""
+_FACETS = 32
+_PLANE, _CONE, _TORUS = (scenes.KINDS.index(name) for name in ("plane", "cone", "torus"))
+
+_gl = concurrent.futures.ThreadPoolExecutor(1, "mujoco-gl")
+_context = None
+
+
+def load(
+    batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capacity: int = 0, multisample: int = 0
+) -> "Handle":
+    """Make scenes ready to be drawn.
+
+    Args:
+        batch: At least one scene.
+        shadows: Whether lights cast shadows, of planes too, by a map of 4096 squared (MuJoCo's default).
+        supersample: Samples per pixel each way, where `multisample` is 0: what other renderers call it.
+        capacity: Of no use here: scenes are kept one by one.
+        multisample: Samples per pixel; 0 for none, 4 is MuJoCo's default.
+
+    Raises:
+        errors.CaveError: the scenes or the options cannot be drawn, or there is no OpenGL.
+    """
+    if not 1 <= supersample <= 8 or not 0 <= multisample <= 64:
+        given = f"supersample is {supersample} and multisample {multisample}"
+        raise errors.CaveError(f"mujoco: {given}, wanted 1 to 8 and 0 to 64", errors.USAGE)
+    renderers.check_scenes(batch)
+    samples = multisample or (supersample**2 if supersample > 1 else 0)
+    mujoco = _gl.submit(_begin).result()
+    return Handle(mujoco, batch, bool(shadows), samples)
+
+
+def _begin() -> ModuleType:
+    """MuJoCo, with this process's OpenGL context current in this thread."""
+    global _context
+    asked = os.environ.get("MUJOCO_GL", "").lower().strip()
+    backend = asked if asked in ("egl", "osmesa", "glfw") else "egl"
+    try:
+        import mujoco
+
+        if _context is None:
+            context = importlib.import_module(f"mujoco.{backend}").GLContext(64, 64)
+            context.make_current()
+            _context = context
+        return mujoco
+    except (
+        Exception
+    ) as error:  # each library that lacks has its own: ImportError, AttributeError, RuntimeError, GLError
+        raise errors.CaveError(
+            f"the renderer 'mujoco' found no off-screen OpenGL ({backend}: {type(error).__name__}: {error}); on Debian, "
+            "apt-get install libegl1 libgl1-mesa-dri and set MUJOCO_GL=egl, or libosmesa6 and MUJOCO_GL=osmesa; "
+            "the renderer 'raycast' needs none"
+        ) from error
+
+
+class Handle:
+    """Scenes that are ready to be drawn, and the arrays they are drawn into. See `scenes.renderers`."""
+
+    def __init__(self, mujoco: ModuleType, batch: scenes.Scenes, shadows: bool, samples: int):
+        self._mujoco, self._shadows, self._samples = mujoco, shadows, samples
+        self._batches = [batch[i] for i in range(len(batch))]
+        self._most = max(1, _MEMORY // (4 * _SHADOWS**2)) if shadows else 1024
+        # Drawn least recently first. The list outlives the handle, so that its OpenGL thread can empty it.
+        self._stages: dict[int, _Stage] = {}
+        self._frames: scenes.Frames | None = None
+        weakref.finalize(self, _forget, self._stages).atexit = False
+
+    def update(self, batch: scenes.Scenes, rows: Int[np.ndarray, " b"]) -> None:
+        """Put other scenes in the places `rows` of the loaded batch; the rest stays.
+
+        Raises:
+            errors.CaveError: the scenes cannot be drawn, or do not fit the places.
+        """
+        renderers.check_scenes(batch)
+        rows = np.asarray(rows)
+        if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= len(self._batches):
+            raise errors.CaveError(
+                f"update: {len(batch)} scenes for rows {rows.tolist()} of {len(self._batches)}: wanted one row each"
+            )
+        for i, row in enumerate(rows.tolist()):
+            self._batches[row] = batch[i]
+        _gl.submit(lambda: [self._stages.pop(row, None) for row in rows.tolist()]).result()
+
+    def render(
+        self,
+        cameras: scenes.Cameras,
+        poses: tuple[np.ndarray, np.ndarray] | None = None,
+        mask: np.ndarray | None = None,
+        out: scenes.Frames | None = None,
+    ) -> scenes.Frames:
+        """Draw what `b` cameras see; arguments and result are those of `scenes.renderers`.
+
+        Raises:
+            errors.CaveError: cameras, poses, mask or out do not fit, or hold values that are not finite.
+        """
+        renderers.check_cameras(cameras, len(self._batches))
+        b, size = len(cameras), (cameras.height, cameras.width)
+        n = sum(len(batch.kind) for batch in self._batches)
+        if poses is not None and (np.shape(poses[0]), np.shape(poses[1])) != ((n, 3), (n, 4)):
+            given = f"{np.shape(poses[0])} and {np.shape(poses[1])}"
+            raise errors.CaveError(f"poses have shapes {given}, wanted {(n, 3)} and {(n, 4)}")
+        if mask is not None and np.shape(mask) != (b,):
+            raise errors.CaveError(f"mask has shape {np.shape(mask)}, wanted {(b,)}")
+        shapes = ((b, *size, 3), (b, *size), (b, *size))
+        if out is None:
+            if self._frames is None or self._frames.rgb.shape != shapes[0]:
+                kinds = (np.uint8, np.float32, np.int32)
+                self._frames = scenes.Frames(*(np.zeros(shape, kind) for shape, kind in zip(shapes, kinds)))
+            out = self._frames
+        for given, shape in zip((out.rgb, out.depth, out.ids), shapes):
+            if given.shape != shape:
+                raise errors.CaveError(f"out has an array of shape {given.shape}, wanted {shape}")
+        _gl.submit(self._draw, cameras, poses, mask, out).result()
+        return out
+
+    def _draw(self, cameras: scenes.Cameras, poses: Any, mask: Any, out: scenes.Frames) -> None:
+        """What `render` does, in the thread that has OpenGL."""
+        size = (cameras.height, cameras.width)
+        chosen = np.arange(len(cameras)) if mask is None else np.flatnonzero(mask)
+        offsets = np.concatenate([[0], np.cumsum([len(batch.kind) for batch in self._batches])])
+        axes = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))
+        rows = np.asarray(cameras.scene)[chosen]
+        before = None
+        for i in chosen[np.argsort(rows, kind="stable")].tolist():
+            row = int(cameras.scene[i])
+            if row != before:
+                stage, before = self._stage(row, size), row
+                batch, own = self._batches[row], slice(offsets[row], offsets[row + 1])
+                stage.pose(*((batch.position, batch.rotation) if poses is None else (poses[0][own], poses[1][own])))
+            stage.draw(cameras.position[i], axes[i], cameras.fov, out.rgb[i], out.depth[i], out.ids[i])
+
+    def _stage(self, row: int, size: tuple[int, int]) -> "_Stage":
+        """The stage of scene `row`, for pictures of that size."""
+        stage = self._stages.pop(row, None)
+        if stage is None or stage.size != size:
+            while len(self._stages) >= self._most:
+                self._stages.pop(next(iter(self._stages)))
+            stage = _Stage(self._mujoco, self._batches[row], size, self._shadows, self._samples)
+        self._stages[row] = stage
+        return stage
+
+
+def _forget(stages: dict[int, "_Stage"]) -> None:
+    """Free what a handle held in OpenGL, in the thread that has it."""
+    _gl.submit(stages.clear)
+
+
+class _Stage:
+    """One scene in MuJoCo: its model, and the OpenGL objects of it."""
+
+    def __init__(self, mujoco: ModuleType, batch: scenes.Scenes, size: tuple[int, int], shadows: bool, samples: int):
+        self._mujoco, self.size = mujoco, size
+        self._model = model = _model(mujoco, batch)
+        model.vis.global_.offheight, model.vis.global_.offwidth = size
+        model.vis.quality.shadowsize = _SHADOWS if shadows else 0
+        model.vis.quality.offsamples = samples
+        self._data = mujoco.MjData(model)
+        self._view, self._option = mujoco.MjvCamera(), mujoco.MjvOption()
+        self._scene = mujoco.MjvScene(model, maxgeom=len(batch.kind) + 8)
+        flags = mujoco.mjtRndFlag
+        self._scene.flags[flags.mjRND_SHADOW] = shadows
+        for flag in (flags.mjRND_HAZE, flags.mjRND_FOG, flags.mjRND_REFLECTION):
+            self._scene.flags[flag] = False
+        self._modes = [int(flags.mjRND_SEGMENT), int(flags.mjRND_IDCOLOR)]
+        self._planes = np.flatnonzero(batch.kind == _PLANE)
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        self._rect = mujoco.MjrRect(0, 0, size[1], size[0])
+        self._rgb, self._code = np.zeros((2, *size, 3), np.uint8)
+        self._depth = np.zeros(size, np.float32)
+        self._position = self._rotation = None
+
+    def pose(self, position: np.ndarray, rotation: np.ndarray) -> None:
+        """Put the solids where they are now."""
+        if self._position is not None and (position == self._position).all() and (rotation == self._rotation).all():
+            return
+        self._position, self._rotation = np.array(position), np.array(rotation)
+        self._normal = scenes.rotation_matrices(self._rotation[self._planes])[..., 2]
+        # Body 0 is the world, body i + 1 carries solid i: MuJoCo then minds that it moved the axes of meshes.
+        self._model.body_pos[1:], self._model.body_quat[1:] = position, rotation
+        self._mujoco.mj_kinematics(self._model, self._data)
+        self._mujoco.mj_camlight(self._model, self._data)
+        everything = self._mujoco.mjtCatBit.mjCAT_ALL
+        self._mujoco.mjv_updateScene(self._model, self._data, self._option, None, self._view, everything, self._scene)
+        shown = list(self._scene.geoms[: self._scene.ngeom])
+        self._solid = np.full(max([0, *(geom.segid for geom in shown)]) + 2, -1, np.int32)
+        for geom in shown:
+            self._solid[geom.segid + 1] = geom.objid
+        self._geoms = {geom.objid: geom for geom in shown}
+        self._codes = {geom.objid: geom.segid for geom in shown}
+
+    def draw(
+        self, position: np.ndarray, axes: np.ndarray, fov: float, rgb: np.ndarray, depth: np.ndarray, ids: np.ndarray
+    ) -> None:
+        """One picture, into the three arrays."""
+        mujoco, top = self._mujoco, _NEAR * math.tan(fov / 2)
+        for eye in self._scene.camera:
+            eye.pos, eye.forward, eye.up = position, -axes[:, 2], axes[:, 1]
+            eye.frustum_center, eye.frustum_width = 0.0, 0.0
+            eye.frustum_bottom, eye.frustum_top = -top, top
+            eye.frustum_near, eye.frustum_far = _NEAR, _FAR
+        # MuJoCo shows the back of a plane, too.
+        front = np.einsum("ni,ni->n", position - self._position[self._planes], self._normal) > 0
+        for plane, seen in zip(self._planes.tolist(), front.tolist()):
+            self._geoms[plane].rgba[3] = float(seen)
+            self._geoms[plane].segid = self._codes[plane] if seen else -1
+        # All stages share one OpenGL context; whose frame buffer is drawn into must be said each time.
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        mujoco.mjr_readPixels(self._rgb, None, self._rect, self._context)
+        rgb[...] = self._rgb[::-1]
+        self._scene.flags[self._modes] = True
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        self._scene.flags[self._modes] = False
+        mujoco.mjr_readPixels(self._code, self._depth, self._rect, self._context)
+        code = self._code[::-1].astype(np.int32)
+        ids[...] = self._solid[code[..., 0] + (code[..., 1] << 8) + (code[..., 2] << 16)]
+        # The buffer holds near / (far - near) * (far / depth - 1), which is 1 at the near plane and 0 at the far one.
+        depth[...] = _FAR * _NEAR / (_NEAR + self._depth[::-1].astype(np.float64) * (_FAR - _NEAR))
+        depth[ids < 0] = np.inf
+
+
+def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
+    """The model of one scene: body `i + 1` carries geom `i`, which is solid `i`."""
+    spec = mujoco.MjSpec()
+    spec.stat.extent, spec.stat.center = 1.0, (0.0, 0.0, 0.0)
+    spec.visual.map.znear, spec.visual.map.zfar = _NEAR, _FAR
+    reach = float((np.linalg.norm(batch.position, axis=1) + np.linalg.norm(batch.size, axis=1)).max(initial=1))
+    spec.visual.map.shadowclip = reach
+    light = spec.visual.headlight
+    light.active, light.ambient, light.diffuse, light.specular = 1, batch.ambient[0], np.zeros(3), np.zeros(3)
+    sky = batch.sky[0]
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+        rgb1=sky, rgb2=sky, width=8, height=48,
+    )  # fmt: skip
+    for place, colour, sun in zip(batch.light_position[0], batch.light_colour[0], batch.light_is_sun[0]):
+        if not colour.any():
+            continue
+        kinds = mujoco.mjtLightType
+        spec.worldbody.add_light(
+            type=kinds.mjLIGHT_DIRECTIONAL if sun else kinds.mjLIGHT_POINT,
+            pos=place * (2 * reach if sun else 1), dir=-place if sun else (0, 0, -1), castshadow=True,
+            ambient=np.zeros(3), diffuse=colour, specular=np.zeros(3), attenuation=(1, 0, 0), cutoff=180, exponent=0,
+        )  # fmt: skip
+    for i, kind in enumerate(batch.kind.tolist()):
+        look = {"rgba": (*batch.colour[i].mean(0), 1.0) if batch.texture[i] else (*batch.colour[i, 0], 1.0)}
+        size = batch.size[i].astype(np.float64)
+        body = spec.worldbody.add_body(pos=batch.position[i], quat=batch.rotation[i])
+        if kind in (_CONE, _TORUS):
+            corners, faces = _cone(*size[:2]) if kind == _CONE else _torus(*size[:2])
+            mesh = spec.add_mesh(name=f"mesh{i}", uservert=corners.ravel(), userface=faces.ravel())
+            # It has no thickness to weigh: bodies stand still.
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, contype=0, conaffinity=0, **look)
+        else:
+            # A plane's third number is the distance of the lines MuJoCo would cut it along, which must be positive.
+            size = (*size[:2], 1.0) if kind == _PLANE else size
+            name = f"mjGEOM_{scenes.KINDS[kind].upper()}"
+            body.add_geom(type=getattr(mujoco.mjtGeom, name), size=size, contype=0, conaffinity=0, **look)
+    return spec.compile()
+
+
+def _cone(radius: float, half: float) -> tuple[np.ndarray, np.ndarray]:
+    """Corners n 3 and faces m 3, counter-clockwise from outside."""
+    turn = np.arange(_FACETS) * 2 * math.pi / _FACETS
+    rim = np.stack([radius * np.cos(turn), radius * np.sin(turn), np.full(_FACETS, -half)], 1)
+    near, tip, base = np.arange(_FACETS), np.full(_FACETS, _FACETS), np.full(_FACETS, _FACETS + 1)
+    far = (near + 1) % _FACETS
+    faces = np.concatenate([np.stack([near, far, tip], 1), np.stack([far, near, base], 1)])
+    return np.concatenate([rim, [[0, 0, half], [0, 0, -half]]]), faces.astype(np.int32)
+
+
+def _torus(radius: float, tube: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a torus."""
+    u, v = np.divmod(np.arange(2 * _FACETS * _FACETS), _FACETS)
+    around, across = u * math.pi / _FACETS, v * 2 * math.pi / _FACETS
+    out = radius + tube * np.cos(across)
+    corners = np.stack([out * np.cos(around), out * np.sin(around), tube * np.sin(across)], 1)
+    next_u, next_v = (u + 1) % (2 * _FACETS) * _FACETS, (v + 1) % _FACETS
+    a, b, c, d = u * _FACETS + v, next_u + v, next_u + next_v, u * _FACETS + next_v
+    return corners, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
