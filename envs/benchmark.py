@@ -1,0 +1,49 @@
+"""Measure how fast an environment's pictures, steps and batches are made on this machine.
+
+    python -m envs.benchmark rooms
+    python -m envs.benchmark rooms --json speed.json
+
+Pictures are compared with MuJoCo's own renderer on the same scenes, where there is OpenGL for it.
+"""
+
+import dataclasses
+import itertools
+import json
+import math
+
+from envs import speed
+from scenes.kit import options, plugins, runs
+
+PROG = "python -m envs.benchmark"
+
+
+def main(argv: list[str]) -> list[speed.Row]:
+    """Measure what a command line asks for, and print it as a table; returns its rows."""
+    name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
+    module = plugins.load("envs", name, "environment")
+    given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
+    origin = runs.provenance()
+    machine = origin["machine"] | {"n_threads": speed.n_cores()}
+    print(
+        f"{machine['cpu']}: {machine['n_cores']} cores, {machine['n_threads']} threads; the best of {given.rounds} rounds"
+    )
+    print(f"{given.n_scenes} {name} of {given.n_objects} objects, {given.size} x {given.size}: rgb, depth and ids\n")
+    rows = []
+    parts = speed.draw(module, config, given), speed.step(name, config, given), speed.stream(name, config, given)
+    for row in itertools.chain(*parts):
+        rows.append(row)
+        figure = f"{row.rate:12.1f} s" if row.unit == "s" else f"{row.rate:12,.0f} {row.unit}/s"
+        print(row.what if math.isnan(row.rate) else f"{row.part:12} {row.what:48} {figure:24} {row.note}", flush=True)
+    if given.json:
+        told = {
+            "provenance": origin | {"machine": machine},
+            "options": options.to_dict(given),
+            "env": options.to_dict(config),
+        }
+        told["rows"] = [dataclasses.asdict(row) for row in rows if not math.isnan(row.rate)]
+        runs.write_file(given.json, json.dumps(told, indent=2).encode())
+    return rows
+
+
+if __name__ == "__main__":
+    options.main(main)

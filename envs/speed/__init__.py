@@ -1,0 +1,170 @@
+"""How fast things go: what `envs.benchmark` measures, one function for each part.
+
+Every figure is the best of several rounds after a first call that does not count, since whatever else a machine does only
+ever makes a round slower. Rivals take turns within a round, so that they meet the same machine.
+"""
+
+import dataclasses
+import functools
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import envs
+import scenes
+from scenes import renderers
+from scenes.kit import errors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of the benchmark."""
+
+    n_scenes: int = 256
+    """Different scenes of a batch."""
+    n_objects: int = 3
+    """Objects in each of them."""
+    size: int = 64
+    """Height and width of pictures, in pixels."""
+    n_worlds: tuple[int, ...] = (64, 256)
+    """Worlds that are stepped together."""
+    n_steps: int = 100
+    """Steps of a round of them, resets among them."""
+    rounds: int = 7
+    """Rounds, of which the best counts."""
+    n_mujoco: int = 16
+    """Of the scenes, how many MuJoCo's own renderer draws, too; 0: it is left out."""
+    json: Path | None = None
+    """File to write the figures to."""
+
+    def __post_init__(self):
+        for name in ("n_scenes", "n_objects", "size", "n_steps", "rounds", "n_worlds"):
+            least = np.min(getattr(self, name), initial=1)
+            if least < 1:
+                raise errors.CaveError(f"--{name.replace('_', '-')} is {least}, wanted at least 1", errors.USAGE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One figure."""
+
+    part: str
+    what: str
+    rate: float
+    """Of `unit` a second."""
+    unit: str
+    note: str = ""
+
+
+def best(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Fewest seconds that each call took in that many rounds, in which each is made once; a first one is not counted."""
+    least = dict.fromkeys(calls, np.inf)
+    for round in range(rounds + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if round:
+                least[name] = min(least[name], time.perf_counter() - start)
+    return least
+
+
+def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
+    """Pictures (rgb, depth and ids) of different scenes: ours with and without extras, and MuJoCo's own.
+
+    MuJoCo, which draws patterns plain, makes one pass for colours and one for depth and ids.
+
+    Raises:
+        errors.CaveError: the family's scenes hardly ever have so many objects.
+    """
+    batch, poses = gather(module, config, options)
+    cameras = scenes.cameras_from_poses(poses, module.FOV, options.size, options.size)
+    start = time.perf_counter()
+    renderers.load("raycast", batch).render(cameras)
+    yield Row("ready", "ray caster: first call, compiling or from the cache", time.perf_counter() - start, "s")
+    looks = {
+        "ray caster": {},
+        "ray caster, shadows": {"shadows": True},
+        "ray caster, 4 rays a pixel": {"supersample": 2},
+        "ray caster, both": {"shadows": True, "supersample": 2},
+    }
+    calls, counts = {}, {}
+    for name, look in looks.items():
+        handle = renderers.load("raycast", batch, **look)
+        calls[name], counts[name] = functools.partial(handle.render, cameras), len(batch)
+    rivals = {}
+    n = min(options.n_mujoco, len(batch))
+    if n > 0:
+        few = scenes.cameras_from_poses(poses[:n], module.FOV, options.size, options.size)
+        rivals = {"MuJoCo, as ray caster": "ray caster", "MuJoCo, its defaults": "ray caster, both"}
+        try:
+            for name, look in zip(rivals, ({}, {"shadows": True, "multisample": 4})):
+                handle = renderers.load("mujoco", batch[:n], **look)
+                calls[name], counts[name] = functools.partial(handle.render, few), n
+        except errors.CaveError as error:
+            rivals = {}
+            yield Row("ready", f"MuJoCo's renderer is left out: {error}", np.nan, "")
+    seconds = best(calls, options.rounds)
+    rates = {name: counts[name] / seconds[name] for name in calls}
+    for name, rate in rates.items():
+        note = f"{rates[rivals[name]] / rate:,.0f} times slower than {rivals[name]}" if name in rivals else ""
+        yield Row("pictures", name, rate, "frames", note)
+
+
+def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Scenes, np.ndarray]:
+    """Training scenes that hold as many objects as asked for, and a pose in each."""
+    n, start, found = options.n_scenes, 0, []
+    while sum(len(batch) for batch, _ in found) < n:
+        if start > 64 * n + 1024:
+            raise errors.CaveError(
+                f"--n-objects is {options.n_objects}: training scenes do not have so many", errors.USAGE
+            )
+        batch, poses = module.views(config, "train", 0, start + np.arange(4 * n), 1)
+        chosen = np.flatnonzero(batch.n_solids - batch.first_object == options.n_objects)
+        if len(chosen):
+            found.append((batch[chosen], poses[chosen, 0]))
+        start += 4 * n
+    return scenes.join([batch for batch, _ in found])[:n], np.concatenate([poses for _, poses in found])[:n]
+
+
+def step(name: str, config: Any, options: Options) -> Iterator[Row]:
+    """Worlds stepped at random and reset where an episode ends, with and without pictures."""
+    cases = {"no pictures": (config, ("state",))}
+    for rays in (1, 2):
+        seen = dataclasses.replace(config, supersample=rays)
+        cases[f"{options.size} x {options.size}, {rays**2} rays a pixel"] = (seen, ("image", "pose", "goal"))
+    for n in options.n_worlds:
+        calls = {}
+        for what, (look, sensors) in cases.items():
+            world = envs.make(name, look, n, sensors=sensors, size=(options.size, options.size))
+            world.reset()
+            calls[f"{n} worlds, {what}"] = functools.partial(_play, world, world.observe(), options.n_steps)
+        for what, seconds in best(calls, options.rounds).items():
+            yield Row("environment", what, n * options.n_steps / seconds, "steps")
+
+
+def _play(world: envs.World, out: dict[str, np.ndarray], n_steps: int) -> None:
+    actions = world.random()
+    for i in range(n_steps):
+        _, terminated, truncated = world.step(np.roll(actions, i, 0))
+        if (terminated | truncated).any():
+            world.reset(terminated | truncated)
+        world.observe(out=out)
+
+
+def stream(name: str, config: Any, options: Options) -> Iterator[Row]:
+    """Batches as a learner watches them."""
+    views = envs.stream(name, config, "Views", "train", 0, 16, (32, 32), 7)
+    steps = iter(range(10**9))
+    seconds = best({"draw": lambda: [views.draw(next(steps)) for _ in range(4)]}, options.rounds)["draw"] / 4
+    what = "Views, 16 scenes of 7 views, 32 x 32"
+    yield Row("data", what, 16 * 7 / seconds, "frames", f"{seconds * 1000:.1f} ms a batch")
+
+
+def n_cores() -> int:
+    """Cores that this process may use, which is how many threads the ray caster has."""
+    return len(os.sched_getaffinity(0))
