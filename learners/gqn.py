@@ -119,8 +119,8 @@ class Config:
         return cls(
             read="attention", image_size=16, representation_dim=32, n_queries=2, max_context=3, n_layers=2,
             shared_core=True, hidden=16, kernel=3, z_channels=2, canvas=16, refine=1, n_encoder_blocks=1, n_read_blocks=2,
-            heads=2, encoder_heads=2, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5, learning_rate=2e-3,
-            learning_rate_end=2e-4, warmup=0.1, decay="cosine", decay_until=1.0, clip=1.0,
+            heads=2, encoder_heads=2, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5,
+            learning_rate=2e-3, learning_rate_end=2e-4, warmup=0.1, decay="cosine", decay_until=1.0, clip=1.0,
         )  # fmt: skip
 
 
