@@ -62,3 +62,40 @@ def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
     scene = np.asarray(cameras.scene)
     if scene.min() < 0 or scene.max() >= n_scenes:
         raise errors.CaveError(f"cameras: scene lies in {scene.min()}..{scene.max()}, wanted 0..{n_scenes - 1}")
+
+
+def check_poses(poses: tuple, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and rotations of `n` solids as contiguous float32; CaveError, in one line, if they are not such."""
+    position, rotation = (np.ascontiguousarray(array, np.float32) for array in poses)
+    if position.shape != (n, 3) or rotation.shape != (n, 4):
+        raise errors.CaveError(f"poses have shapes {position.shape} and {rotation.shape}, wanted {(n, 3)} and {(n, 4)}")
+    if not (np.isfinite(position).all() and np.isfinite(rotation).all()):
+        raise errors.CaveError("poses hold values that are not finite")
+    return position, rotation
+
+
+def check_mask(mask: np.ndarray | None, b: int) -> np.ndarray:
+    """Which of `b` cameras are to be drawn; CaveError, in one line, if `mask` does not say."""
+    drawn = np.ones(b, bool) if mask is None else np.ascontiguousarray(mask)
+    if drawn.shape != (b,) or drawn.dtype != bool:
+        raise errors.CaveError(f"mask has shape {drawn.shape} of {drawn.dtype}, wanted {(b,)} of bool")
+    return drawn
+
+
+def check_out(out: scenes.Frames, b: int, height: int, width: int) -> None:
+    """Raise CaveError, in one line, for arrays that frames cannot be drawn into."""
+    wanted = {"rgb": ((b, height, width, 3), np.uint8), "depth": ((b, height, width), np.float32)}
+    for name, (shape, dtype) in (wanted | {"ids": ((b, height, width), np.int32)}).items():
+        given = getattr(out, name)
+        if given.shape != shape or given.dtype != dtype:
+            raise errors.CaveError(
+                f"out.{name} is {given.dtype} of shape {given.shape}, wanted {np.dtype(dtype)} of shape {shape}"
+            )
+
+
+def check_rows(batch: scenes.Scenes, rows: np.ndarray, loaded: int) -> np.ndarray:
+    """The places of `batch` among the `loaded` scenes; CaveError, in one line, if they do not fit."""
+    rows = np.asarray(rows)
+    if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= loaded or len(np.unique(rows)) < len(rows):
+        raise errors.CaveError(f"update: {len(batch)} scenes for rows {rows.tolist()} of {loaded}: wanted one row each")
+    return rows

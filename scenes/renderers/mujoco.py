@@ -101,11 +101,7 @@ class Handle:
             errors.CaveError: the scenes cannot be drawn, or do not fit the places.
         """
         renderers.check_scenes(batch)
-        rows = np.asarray(rows)
-        if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= len(self._batches):
-            raise errors.CaveError(
-                f"update: {len(batch)} scenes for rows {rows.tolist()} of {len(self._batches)}: wanted one row each"
-            )
+        rows = renderers.check_rows(batch, rows, len(self._batches))
         for i, row in enumerate(rows.tolist()):
             self._batches[row] = batch[i]
         _gl.submit(lambda: [self._stages.pop(row, None) for row in rows.tolist()]).result()
@@ -125,27 +121,22 @@ class Handle:
         renderers.check_cameras(cameras, len(self._batches))
         b, size = len(cameras), (cameras.height, cameras.width)
         n = sum(len(batch.kind) for batch in self._batches)
-        if poses is not None and (np.shape(poses[0]), np.shape(poses[1])) != ((n, 3), (n, 4)):
-            given = f"{np.shape(poses[0])} and {np.shape(poses[1])}"
-            raise errors.CaveError(f"poses have shapes {given}, wanted {(n, 3)} and {(n, 4)}")
-        if mask is not None and np.shape(mask) != (b,):
-            raise errors.CaveError(f"mask has shape {np.shape(mask)}, wanted {(b,)}")
-        shapes = ((b, *size, 3), (b, *size), (b, *size))
+        if poses is not None:
+            poses = renderers.check_poses(poses, n)
+        mask = renderers.check_mask(mask, b)
         if out is None:
-            if self._frames is None or self._frames.rgb.shape != shapes[0]:
-                kinds = (np.uint8, np.float32, np.int32)
-                self._frames = scenes.Frames(*(np.zeros(shape, kind) for shape, kind in zip(shapes, kinds)))
+            if self._frames is None or self._frames.ids.shape != (b, *size):
+                shapes = (((b, *size, 3), np.uint8), ((b, *size), np.float32), ((b, *size), np.int32))
+                self._frames = scenes.Frames(*(np.zeros(*shape) for shape in shapes))
             out = self._frames
-        for given, shape in zip((out.rgb, out.depth, out.ids), shapes):
-            if given.shape != shape:
-                raise errors.CaveError(f"out has an array of shape {given.shape}, wanted {shape}")
+        renderers.check_out(out, b, *size)
         _gl.submit(self._draw, cameras, poses, mask, out).result()
         return out
 
-    def _draw(self, cameras: scenes.Cameras, poses: Any, mask: Any, out: scenes.Frames) -> None:
+    def _draw(self, cameras: scenes.Cameras, poses: Any, mask: np.ndarray, out: scenes.Frames) -> None:
         """What `render` does, in the thread that has OpenGL."""
         size = (cameras.height, cameras.width)
-        chosen = np.arange(len(cameras)) if mask is None else np.flatnonzero(mask)
+        chosen = np.flatnonzero(mask)
         offsets = np.concatenate([[0], np.cumsum([len(batch.kind) for batch in self._batches])])
         axes = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))
         rows = np.asarray(cameras.scene)[chosen]

@@ -66,7 +66,11 @@ def load(
     if not 1 <= supersample <= 8:
         raise errors.CaveError(f"raycast: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
     renderers.check_scenes(batch)
-    return Handle(batch, shadows, supersample, capacity, threads or len(os.sched_getaffinity(0)))
+    return Handle(batch, shadows, supersample, capacity, threads or _cores())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Handle:
@@ -111,11 +115,7 @@ class Handle:
             errors.CaveError: the scenes cannot be drawn, or do not fit the places.
         """
         renderers.check_scenes(batch)
-        rows = np.asarray(rows)
-        if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= len(self._count):
-            raise errors.CaveError(
-                f"update: {len(batch)} scenes for rows {rows.tolist()} of {len(self._count)}: wanted one row each"
-            )
+        rows = renderers.check_rows(batch, rows, len(self._count))
         if batch.light_position.shape[1] != self._lights.shape[1]:
             raise errors.CaveError(
                 f"update: scenes have {batch.light_position.shape[1]} lights, those loaded {self._lights.shape[1]}"
@@ -166,16 +166,11 @@ class Handle:
         b, h, w, ratio = len(cameras), cameras.height, cameras.width, self._ratio
         position, rotation, pose_first = self._position, self._rotation, self._first
         if poses is not None:
-            n = int(self._pose_first[-1])
-            position, rotation = (np.ascontiguousarray(array, np.float32) for array in poses)
-            if position.shape != (n, 3) or rotation.shape != (n, 4):
-                raise errors.CaveError(
-                    f"poses have shapes {position.shape} and {rotation.shape}, wanted {(n, 3)} and {(n, 4)}"
-                )
+            position, rotation = renderers.check_poses(poses, int(self._pose_first[-1]))
             pose_first = self._pose_first
-        drawn = np.ones(b, bool) if mask is None else np.ascontiguousarray(mask, bool)
-        if drawn.shape != (b,):
-            raise errors.CaveError(f"mask has shape {drawn.shape}, wanted {(b,)}")
+        drawn = renderers.check_mask(mask, b)
+        if out is not None:
+            renderers.check_out(out, b, h, w)
         most, n_lights = self._capacity, self._lights.shape[1]
         stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
         row = -(-h * w // 4) * 3  # a frame's bytes, in numbers of four
@@ -215,8 +210,6 @@ class Handle:
         if out is None:
             return scenes.Frames(rgb, depth, ids)
         for given, made in ((out.rgb, rgb), (out.depth, depth), (out.ids, ids)):
-            if given.shape != made.shape:
-                raise errors.CaveError(f"out has an array of shape {given.shape}, wanted {made.shape}")
             given[drawn] = made[drawn]
         return out
 
