@@ -51,7 +51,7 @@ def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, determ
         for row in np.flatnonzero(step.episode >= 0):
             totals[row] += step.rewards[row]
             ended = step.terminated[row] or step.truncated[row]
-            frame = _frame(policy, split, step, row, totals[row], maps[row], imagined[row])
+            frame = _frame(policy, split, step, row, totals[row], maps[row], imagined[row], bool(fresh[row]))
             films[row] += [frame] * (HOLD if ended else 1)
         before = step.memory
     return [frame for film in films for frame in film]
@@ -68,14 +68,14 @@ def _imagine(encoder: Any, memory: dict, poses: np.ndarray, generator: torch.Gen
     return encoder.imagine(memory, torch.from_numpy(poses).to(device), generator).cpu().numpy()
 
 
-def _frame(policy, split, step, row, total, above_it, imagined) -> np.ndarray:
+def _frame(policy, split, step, row, total, above_it, imagined, fresh: bool) -> np.ndarray:
     seen = step.sensors["image"][row]
     titles = ["What the agent sees", "From above", "What its encoder had imagined"]
     remarks = [f"{seen.shape[1]} x {seen.shape[0]}, {policy.card['env']}, split {split}", "the white cone is the agent"]
     if imagined is None:
         remarks.append(f"{policy.card['encoder_name']}: nothing here imagines what it has not seen")
     else:
-        remarks.append("this view, before it was seen, from those before it")
+        remarks.append("nothing seen yet" if fresh else "this view, before it was seen, from those before it")
     goal = step.sensors["goal"][row]
     is_colour = getattr(step.world.config, "goal", "") == "colour"
     kind = "" if is_colour else f" {int(goal.argmax())}"

@@ -15,6 +15,8 @@ _NOTES = {
     "counts.",
     "success": "Share of episodes in which the task was done.",
 }
+_LEARNED = 0.1
+"""Normalised score on train, at the lower end of its interval, below which a ratio to it would mean nothing."""
 _METRICS = {"normalised": "Normalised score", "return": "Raw return", "success": "Rate of success"}
 
 
@@ -23,7 +25,10 @@ def body(rows: list[Measurement], players: list[Measurement]) -> str:
     splits, names = cells.distinct(rows, "test_split"), cells.methods(rows)
     new = [s for s in splits if cells.pick(rows, test_split=s)[0].seen != evaluation.IN_DISTRIBUTION]
     lead = "Interquartile means over policy seeds, with stratified bootstrap 95 % intervals; "
-    lead += f"{rows[0].n_samples} held-out episodes a cell. Encoder seeds per learner: {_encoder_seeds(rows, names)}. "
+    lead += (
+        f"{rows[0].n_samples} held-out episodes a cell, the same for all; which they are is no part of the intervals. "
+    )
+    lead += f"Encoder seeds per learner: {_encoder_seeds(rows, names)}. "
     lead += "Intervals say how much policy seeds vary, and encoder seeds only where there are several."
     parts = [elements.paragraph(lead, faint=True)]
     shown = {name: cells.pick(rows, metric="normalised", learner=name) for name in names}
@@ -65,12 +70,12 @@ def _relative(shown: dict[str, list[Measurement]], splits: list[str]) -> str:
     body = []
     for name, rows in shown.items():
         base = cells.interval(rows, ["train"])
-        if base is None or base.low <= 0:  # nothing was learned: a ratio to it would mean nothing
+        if base is None or base.low < _LEARNED:
             body.append([elements.words(name), *(elements.words("\u2013") for _ in others)])
             continue
         ratio = lambda t: aggregates.iqm(t[..., 0]) / _safe(aggregates.iqm(t[..., 1]))
         body.append([elements.words(name), *(elements.cell(cells.derived(rows, [s, "train"], ratio)) for s in others)])
-    note = "Normalised score over that on train, by the same policies; a dash where that is not above chance."
+    note = "Normalised score over that on train, by the same policies; a dash where too little was learned for a ratio."
     heads = ["encoder", *others]
     return elements.heading("Relative to training") + elements.paragraph(note, faint=True) + elements.table(heads, body)
 
