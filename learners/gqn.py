@@ -77,6 +77,8 @@ class Config:
     """Slots of the code for agents (read by attention)."""
     slot_dim: int = 32
     """Numbers in a slot."""
+    n_components: int = 8
+    """Numbers by which an agent's code tells each patch of the newest view."""
     sigma_start: float = 2.0
     """Standard deviation of a pixel, in units of the full range, at the first step."""
     sigma_end: float = 0.7
@@ -136,17 +138,21 @@ class SumReader(nn.Module):
         # An agent's code keeps where in the image a feature was, coarsely, if the representation does.
         self.code_grid = 2 if config.representation == "tower" else 1
         self.code_shape = (self.code_grid**2, config.representation_dim)
+        places = (config.image_size // 4) ** 2 if config.representation == "tower" else 1
+        self.sight_shape = (places, config.representation_dim)
 
     def viewpoint(self, poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 7"]:
         """The paper's seven numbers, lengths in units of the room."""
         # Lengths in units of the room keep all seven numbers of one order.
         return rays.viewpoint(poses) / poses.new_tensor([self.extent] * 3 + [1.0] * 4)
 
-    def views(self, image: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 5"]) -> Float[Tensor, "b v d y x"]:
-        """Representation of each view."""
-        b = len(image)
-        r = self.represent(image.flatten(0, 1), self.viewpoint(poses).flatten(0, 1))
-        return rearrange(r, "(b v) d y x -> b v d y x", b=b)
+    def sight(self, image: Float[Tensor, "n 3 h w"], poses: Float[Tensor, "n 5"]) -> Float[Tensor, "n p d"]:
+        """Representation of single views, place by place."""
+        return rearrange(self.represent(image, self.viewpoint(poses)), "n d y x -> n (y x) d")
+
+    def views(self, sight: Float[Tensor, "b_v p d"], poses: Float[Tensor, "b v 5"]) -> Float[Tensor, "b v d y x"]:
+        """Representation of each view as a map."""
+        return rearrange(sight, "(b v) (y x) d -> b v d y x", b=len(poses), y=math.isqrt(sight.shape[1]))
 
     def read(
         self, views: Float[Tensor, "b v d y x"], poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
@@ -194,6 +200,7 @@ class AttentionReader(nn.Module):
         self.narrow = attention.Block(dim // 2, config.encoder_heads, config.slot_dim, own=False, widen=2)
         self.narrow_colour = nn.Linear(dim // 2, 3)
         self.code_shape = (config.n_slots, config.slot_dim)
+        self.sight_shape = (self.grid**2, dim)
 
     def sightings(
         self, poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
@@ -220,10 +227,13 @@ class AttentionReader(nn.Module):
             origins, directions = rays.ray_grid(poses.float(), self.fov, self.grid, self.grid)
             return rays.ray_features(origins, directions, self.extent).flatten(1, 2)
 
-    def views(self, image: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 5"]) -> Float[Tensor, "b v p d"]:
-        """Tokens of each view, which know nothing of the other views."""
-        b = len(image)
-        x = rearrange(self.look(image.flatten(0, 1)), "n d y x -> n (y x) d")
+    def sight(self, image: Float[Tensor, "n 3 h w"], poses: Float[Tensor, "n 5"]) -> Float[Tensor, "n p d"]:
+        """Features of the patches of single views, which do not know where they are: the poses are not used."""
+        return rearrange(self.look(image), "n d y x -> n (y x) d")
+
+    def views(self, sight: Float[Tensor, "b_v p d"], poses: Float[Tensor, "b v 5"]) -> Float[Tensor, "b v p d"]:
+        """Tokens of each view, which know their rays and nothing of the other views."""
+        b, x = len(poses), sight
         x = x + self.place_view(self.features(poses.flatten(0, 1)))
         for block in self.encode:
             x = block(x)
@@ -296,6 +306,10 @@ class Learner(nn.Module):
         c = self.config
         return c.sigma_start + (c.sigma_end - c.sigma_start) * min(step / (c.sigma_anneal * c.steps), 1.0)
 
+    def look(self, image: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 5"]) -> Tensor:
+        """What the reader makes of each view alone."""
+        return self.reader.views(self.reader.sight(image.flatten(0, 1), poses.flatten(0, 1)), poses)
+
     def paint(
         self, condition: Tensor, image: Tensor | None, generator: torch.Generator
     ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, " n"]]:
@@ -313,7 +327,7 @@ class Learner(nn.Module):
         n_context = int(torch.randint(1, c.max_context + 1, (), generator=generator))
         truth = image[:, c.max_context : self.n_views].flatten(0, 1)
         queries = poses[:, c.max_context : self.n_views]
-        views = self.reader.views(image[:, :n_context], poses[:, :n_context])
+        views = self.look(image[:, :n_context], poses[:, :n_context])
         mean, kl = self.paint(self.reader.read(views, poses[:, :n_context], queries), truth, generator)
         sigma = self.sigma(step)
         likelihood = draw.log_likelihood(truth, mean, sigma)
@@ -340,7 +354,7 @@ class Learner(nn.Module):
         n_samples: int = 1,
     ) -> Float[Tensor, "n_samples b q 3 h w"]:
         """Samples, from the prior, of what the queries would see: predictions, in which the truth has no part."""
-        views = self.reader.views(images.to_float(image), poses)
+        views = self.look(images.to_float(image), poses)
         condition = self.reader.read(views, poses, queries)
         samples = [self.paint(condition, None, generator)[0].float().clamp(0, 1) for _ in range(n_samples)]
         return rearrange(torch.stack(samples), "s (b q) c h w -> s b q c h w", b=len(image))
@@ -375,7 +389,7 @@ class Learner(nn.Module):
                 note(f"psnr/{n}", images.psnr(samples[0, :, 0], truth))
                 if thorough:
                     note(f"psnr_mean_of_8/{n}", images.psnr(samples.mean(0)[:, 0], truth))
-                views = self.reader.views(context, poses[:, :n])
+                views = self.look(context, poses[:, :n])
                 posterior, kl = self.paint(self.reader.read(views, poses[:, :n], query), truth, generator)
                 note(f"kl_nats/{n}", kl)
                 note(f"psnr_posterior/{n}", images.psnr(posterior, truth))
@@ -418,44 +432,57 @@ def nearest(
 
 
 class Encoder(nn.Module):
-    """Views to a code of fixed size: the newest view's term, and the sum over the last `max_context` views.
+    """Views to a code of fixed size: the newest view as it lies in the image, and the sum over the last `max_context`.
 
-    Keeps each view's term, so a new frame costs one view. The images are kept too, for `imagine`.
+    The first part are the features of the newest view's patches, in place, on their principal components: where things are
+    for the one who looks. The second is the sum of every remembered view's term: what the scene holds. Each view's term is
+    kept, so a new frame costs one view; the images are kept too, for `imagine`.
     """
 
     sensors = ("image", "pose")
 
     def __init__(self, learner: Learner):
         super().__init__()
+        config = learner.config
         self.learner = learner
-        self.frames = learner.config.max_context
-        self.image_size = (learner.config.image_size, learner.config.image_size)
-        k, d = learner.reader.code_shape
-        self.shape = (2 * k, d)
+        self.frames = config.max_context
+        self.image_size = (config.image_size, config.image_size)
+        reader = learner.reader
+        self.n_places, width = reader.sight_shape
+        self.register_buffer("components", torch.eye(width, min(config.n_components, width)))
+        self.shape = (self.n_places * self.components.shape[1] + math.prod(reader.code_shape),)
         self.standardise = codes.Standardise(self.shape)
 
     def initial(self, b: int) -> dict[str, Tensor]:
         """Nothing seen yet."""
         device = self.standardise.mean.device
-        k, d = self.learner.reader.code_shape
         return {
-            "terms": torch.zeros(b, self.frames, k, d, device=device),
+            "terms": torch.zeros(b, self.frames, *self.learner.reader.code_shape, device=device),
             "images": torch.zeros(b, self.frames, *self.image_size, 3, dtype=torch.uint8, device=device),
             "poses": torch.zeros(b, self.frames, 5, device=device),
             "seen": torch.zeros(b, dtype=torch.int64, device=device),
         }
 
-    def forward(self, obs: dict[str, Tensor], state: dict) -> tuple[Float[Tensor, "b k d"], dict]:
+    def prepare(self, image: UInt8[Tensor, "b h w 3"], pose: Float[Tensor, "b 5"]) -> None:
+        """Fix the components: the first principal ones of the patches' features in training images."""
+        sights = self.learner.reader.sight(images.to_float(image), pose).flatten(0, 1).double()
+        _, vectors = torch.linalg.eigh(torch.cov(sights.T))
+        self.components.copy_(vectors.flip(1)[:, : self.components.shape[1]])
+
+    def forward(self, obs: dict[str, Tensor], state: dict) -> tuple[Float[Tensor, "b d"], dict]:
         """Codes after one more view."""
-        reader = self.learner.reader
-        term = reader.code(reader.views(images.to_float(obs["image"])[:, None], obs["pose"][:, None].float())).float()
+        reader, image = self.learner.reader, images.to_float(obs["image"])
+        pose = obs["pose"].float()
+        sight = reader.sight(image, pose)
+        term = reader.code(reader.views(sight, pose[:, None])).float()
         row, place = torch.arange(len(term), device=term.device), state["seen"] % self.frames
         new = {name: state[name].clone() for name in ("terms", "images", "poses")}
         new["terms"][row, place] = term[:, 0]
         new["images"][row, place] = obs["image"]
-        new["poses"][row, place] = obs["pose"].float()
+        new["poses"][row, place] = pose
         new["seen"] = state["seen"] + 1
-        return self.standardise(torch.cat([term[:, 0], new["terms"].sum(1)], 1)), new
+        mine = sight.float() @ self.components
+        return self.standardise(torch.cat([mine.flatten(1), new["terms"].sum(1).flatten(1)], 1)), new
 
     def reset(self, state: dict, mask: Tensor) -> dict:
         """The worlds of the mask forget everything."""

@@ -31,11 +31,14 @@ def calibrate(encoder: nn.Module, sequences: Iterable[dict[str, Tensor]]) -> Non
     """Fix an encoder's normalisation from its codes of training data, each sequence seen frame by frame.
 
     Args:
-        encoder: Has a `standardise` module, still the identity.
+        encoder: Has a `standardise` module, still the identity; `prepare`, if it has that too, is given all it senses.
         sequences: Batches of observations with a time axis: `image` b t h w 3, `pose` b t 5.
     """
     training = encoder.training
     encoder.eval()
+    sequences = list(sequences)
+    if hasattr(encoder, "prepare"):
+        encoder.prepare(*(torch.cat([batch[name].flatten(0, 1) for batch in sequences]) for name in encoder.sensors))
     codes = []
     for batch in sequences:
         state = encoder.initial(len(next(iter(batch.values()))))

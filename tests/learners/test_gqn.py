@@ -47,7 +47,7 @@ def test_imagination_and_code_do_not_depend_on_the_order_of_the_views(changes):
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     changed = made.imagine(image[:, 1:4], poses[:, 1:4], query, generator())
     assert (one - changed).abs().max() > 1e-4  # and they do depend on the views themselves
-    code = lambda order: made.reader.code(made.reader.views(images.to_float(image[:, order]), poses[:, order])).sum(1)
+    code = lambda order: made.reader.code(made.look(images.to_float(image[:, order]), poses[:, order])).sum(1)
     torch.testing.assert_close(code([0, 1, 2]), code([2, 0, 1]), atol=1e-5, rtol=1e-5)
 
 
@@ -55,8 +55,8 @@ def test_imagination_and_code_do_not_depend_on_the_order_of_the_views(changes):
 def test_a_sum_over_views_is_a_sum():
     made = learner(**SUM)
     image, poses = views()
-    together = made.reader.views(images.to_float(image), poses)
-    one = lambda i: made.reader.views(images.to_float(image[:, i : i + 1]), poses[:, i : i + 1])[:, 0]
+    together = made.look(images.to_float(image), poses)
+    one = lambda i: made.look(images.to_float(image[:, i : i + 1]), poses[:, i : i + 1])[:, 0]
     alone = torch.stack([one(i) for i in range(5)], 1)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
     read = made.reader.read(together, poses, poses[:, :1])[:, :16]
@@ -77,7 +77,7 @@ def test_the_query_image_reaches_the_posterior_alone():
     n = made.config.max_context
     one, two = (made.imagine(x["images"][:, :n], poses[:, :n], poses[:, n:], generator()) for x in (batch, changed))
     assert torch.equal(one, two)
-    views_ = made.reader.views(images.to_float(image[:, :n]), poses[:, :n])
+    views_ = made.look(images.to_float(image[:, :n]), poses[:, :n])
     condition = made.reader.read(views_, poses[:, :n], poses[:, n : n + 1])
     seen = [made.paint(condition, images.to_float(x[:, n]), generator())[0] for x in (image, other)]
     assert (seen[0] - seen[1]).abs().max() > 1e-4
@@ -91,11 +91,11 @@ def test_no_gradient_reaches_the_context_from_the_query():
     counts = set()
     for step in range(40):
         reached = []
-        original = made.reader.views
-        made.reader.views = lambda x, p: reached.append(x.shape[1]) or original(x, p)  # noqa: B023
+        original = made.look
+        made.look = lambda x, p: reached.append(x.shape[1]) or original(x, p)  # noqa: B023
         with torch.no_grad():
             made.loss({"images": image, "poses": poses}, 0, torch.Generator().manual_seed(step))
-        made.reader.views = original
+        made.look = original
         counts.add(reached[0])
     assert counts == set(range(1, n + 1))
 
@@ -166,10 +166,11 @@ def test_the_encoder_sums_the_last_views_and_forgets_where_told():
         state = encoder.initial(3)
         for t in range(5):
             code, state = encoder({"image": image[:, t], "pose": poses[:, t]}, state)
-        terms = made.reader.code(made.reader.views(images.to_float(image[:, 2:]), poses[:, 2:]))
-        k = terms.shape[2]
-        torch.testing.assert_close(code[:, k:], terms.sum(1), atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(code[:, :k], terms[:, -1], atol=1e-5, rtol=1e-5)
+        terms = made.reader.code(made.look(images.to_float(image[:, 2:]), poses[:, 2:]))
+        mine, memory = code.split([code.shape[1] - terms[0, 0].numel(), terms[0, 0].numel()], 1)
+        torch.testing.assert_close(memory, terms.sum(1).flatten(1), atol=1e-5, rtol=1e-5)
+        newest, _ = encoder({"image": image[:, 4], "pose": poses[:, 4]}, encoder.initial(3))
+        torch.testing.assert_close(mine, newest[:, : mine.shape[1]], atol=1e-5, rtol=1e-5)
         kept = encoder.reset(state, torch.tensor([False, True, False]))
         fresh = encoder.initial(3)
         for name in state:
