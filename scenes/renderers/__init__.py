@@ -4,6 +4,8 @@
     handle.render(cameras, poses=None, mask=None, out=None) -> Frames       as often as the world moves
     handle.update(scenes, rows)                                             other scenes in the places `rows`
 
+All have the options `shadows`, `supersample` (rays per pixel each way) and `sensors` (those of `SENSORS` that are wanted).
+
 `poses = (position (n, 3), rotation (n, 4))` replaces the poses of all `n` solids of the loaded batch, in their order,
 for this call only; a world that moves hands over nothing else. `mask` (b,) chooses the cameras that are drawn; rows of
 the others stay as they were. `out` is a `Frames` of the right shape to draw into; without it the handle's own arrays
@@ -21,6 +23,8 @@ import numpy as np
 import scenes
 from scenes.kit import errors, plugins
 
+SENSORS = ("rgb", "depth", "ids")
+"""What a frame holds."""
 LARGEST = 4096
 """Most rows or columns of a picture."""
 
@@ -42,6 +46,13 @@ def check_scenes(batch: scenes.Scenes) -> None:
         raise errors.CaveError(str(error)) from None
     if not len(batch):
         raise errors.CaveError("there are no scenes to draw: the batch is empty, wanted at least one")
+
+
+def check_sensors(sensors: tuple[str, ...]) -> None:
+    """Raise CaveError, in one line, for sensors that frames do not have."""
+    for sensor in sensors:
+        if sensor not in SENSORS:
+            raise errors.unknown("sensor of a renderer", sensor, SENSORS)
 
 
 def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:

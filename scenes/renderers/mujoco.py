@@ -36,7 +36,12 @@ _context = None
 
 
 def load(
-    batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capacity: int = 0, multisample: int = 0
+    batch: scenes.Scenes,
+    shadows: bool = False,
+    supersample: int = 1,
+    sensors: tuple[str, ...] = renderers.SENSORS,
+    capacity: int = 0,
+    multisample: int = 0,
 ) -> "Handle":
     """Make scenes ready to be drawn.
 
@@ -44,6 +49,7 @@ def load(
         batch: At least one scene.
         shadows: Whether lights cast shadows, of planes too, by a map of 4096 squared (MuJoCo's default).
         supersample: Samples per pixel each way, where `multisample` is 0: what other renderers call it.
+        sensors: Which of `renderers.SENSORS` are wanted; the frames' other arrays may stay as they were.
         capacity: Of no use here: scenes are kept one by one.
         multisample: Samples per pixel; 0 for none, 4 is MuJoCo's default.
 
@@ -53,10 +59,11 @@ def load(
     if not 1 <= supersample <= 8 or not 0 <= multisample <= 64:
         given = f"supersample is {supersample} and multisample {multisample}"
         raise errors.CaveError(f"mujoco: {given}, wanted 1 to 8 and 0 to 64", errors.USAGE)
+    renderers.check_sensors(sensors)
     renderers.check_scenes(batch)
     samples = multisample or (supersample**2 if supersample > 1 else 0)
     mujoco = _gl.submit(_begin).result()
-    return Handle(mujoco, batch, bool(shadows), samples)
+    return Handle(mujoco, batch, bool(shadows), samples, sensors)
 
 
 def _begin() -> ModuleType:
@@ -85,8 +92,9 @@ def _begin() -> ModuleType:
 class Handle:
     """Scenes that are ready to be drawn, and the arrays they are drawn into. See `scenes.renderers`."""
 
-    def __init__(self, mujoco: ModuleType, batch: scenes.Scenes, shadows: bool, samples: int):
+    def __init__(self, mujoco: ModuleType, batch: scenes.Scenes, shadows: bool, samples: int, sensors: tuple[str, ...]):
         self._mujoco, self._shadows, self._samples = mujoco, shadows, samples
+        self._wanted = ("rgb" in sensors, "depth" in sensors or "ids" in sensors)
         self._batches = [batch[i] for i in range(len(batch))]
         self._most = max(1, _MEMORY // (4 * _SHADOWS**2)) if shadows else 1024
         # Drawn least recently first. The list outlives the handle, so that its OpenGL thread can empty it.
@@ -147,7 +155,11 @@ class Handle:
                 stage, before = self._stage(row, size), row
                 batch, own = self._batches[row], slice(offsets[row], offsets[row + 1])
                 stage.pose(*((batch.position, batch.rotation) if poses is None else (poses[0][own], poses[1][own])))
-            stage.draw(cameras.position[i], axes[i], cameras.fov, out.rgb[i], out.depth[i], out.ids[i])
+            stage.see(cameras.position[i], axes[i], cameras.fov)
+            if self._wanted[0]:
+                stage.colour(out.rgb[i])
+            if self._wanted[1]:
+                stage.measure(out.depth[i], out.ids[i])
 
     def _stage(self, row: int, size: tuple[int, int]) -> "_Stage":
         """The stage of scene `row`, for pictures of that size."""
@@ -209,11 +221,9 @@ class _Stage:
         self._geoms = {geom.objid: geom for geom in shown}
         self._codes = {geom.objid: geom.segid for geom in shown}
 
-    def draw(
-        self, position: np.ndarray, axes: np.ndarray, fov: float, rgb: np.ndarray, depth: np.ndarray, ids: np.ndarray
-    ) -> None:
-        """One picture, into the three arrays."""
-        mujoco, top = self._mujoco, _NEAR * math.tan(fov / 2)
+    def see(self, position: np.ndarray, axes: np.ndarray, fov: float) -> None:
+        """Put the camera where it is now."""
+        top = _NEAR * math.tan(fov / 2)
         for eye in self._scene.camera:
             eye.pos, eye.forward, eye.up = position, -axes[:, 2], axes[:, 1]
             eye.frustum_center, eye.frustum_width = 0.0, 0.0
@@ -225,14 +235,20 @@ class _Stage:
             self._geoms[plane].rgba[3] = float(seen)
             self._geoms[plane].segid = self._codes[plane] if seen else -1
         # All stages share one OpenGL context; whose frame buffer is drawn into must be said each time.
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        mujoco.mjr_render(self._rect, self._scene, self._context)
-        mujoco.mjr_readPixels(self._rgb, None, self._rect, self._context)
+        self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+
+    def colour(self, rgb: np.ndarray) -> None:
+        """The picture, into `rgb`."""
+        self._mujoco.mjr_render(self._rect, self._scene, self._context)
+        self._mujoco.mjr_readPixels(self._rgb, None, self._rect, self._context)
         rgb[...] = self._rgb[::-1]
+
+    def measure(self, depth: np.ndarray, ids: np.ndarray) -> None:
+        """Depth and ids, by a picture of what belongs to which solid."""
         self._scene.flags[self._modes] = True
-        mujoco.mjr_render(self._rect, self._scene, self._context)
+        self._mujoco.mjr_render(self._rect, self._scene, self._context)
         self._scene.flags[self._modes] = False
-        mujoco.mjr_readPixels(self._code, self._depth, self._rect, self._context)
+        self._mujoco.mjr_readPixels(self._code, self._depth, self._rect, self._context)
         code = self._code[::-1].astype(np.int32)
         ids[...] = self._solid[code[..., 0] + (code[..., 1] << 8) + (code[..., 2] << 16)]
         # The buffer holds near / (far - near) * (far / depth - 1), which is 1 at the near plane and 0 at the far one.

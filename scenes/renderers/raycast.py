@@ -44,11 +44,17 @@ def _forget_pool() -> None:
     _pool, _start = None, threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_pool)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
 
 
 def load(
-    batch: scenes.Scenes, shadows: bool = False, supersample: int = 1, capacity: int = 0, threads: int = 0
+    batch: scenes.Scenes,
+    shadows: bool = False,
+    supersample: int = 1,
+    sensors: tuple[str, ...] = renderers.SENSORS,
+    capacity: int = 0,
+    threads: int = 0,
 ) -> "Handle":
     """Make scenes ready to be drawn.
 
@@ -57,6 +63,7 @@ def load(
         shadows: Whether lights cast hard shadows of all solids but planes.
         supersample: Rays per pixel each way; colours are the mean of `supersample` squared, each rounded to a byte,
             while depth and ids stay those of the ray through the pixel's centre.
+        sensors: Which of `renderers.SENSORS` are wanted; the frames' other arrays may stay as they were.
         capacity: Solids to keep room for in each scene, for `update`; it grows by itself when needed.
         threads: Cores to use; 0: all that this process may.
 
@@ -65,8 +72,9 @@ def load(
     """
     if not 1 <= supersample <= 8:
         raise errors.CaveError(f"raycast: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
+    renderers.check_sensors(sensors)
     renderers.check_scenes(batch)
-    return Handle(batch, shadows, supersample, capacity, threads or _cores())
+    return Handle(batch, shadows, supersample, sensors, capacity, threads or _cores())
 
 
 def _cores() -> int:
@@ -76,8 +84,17 @@ def _cores() -> int:
 class Handle:
     """Scenes that are ready to be drawn, and the arrays they are drawn into. See `scenes.renderers`."""
 
-    def __init__(self, batch: scenes.Scenes, shadows: bool, supersample: int, capacity: int, threads: int):
+    def __init__(
+        self,
+        batch: scenes.Scenes,
+        shadows: bool,
+        supersample: int,
+        sensors: tuple[str, ...],
+        capacity: int,
+        threads: int,
+    ):
         self._shadows, self._ratio = bool(shadows), int(supersample)
+        self._wanted = ("rgb" in sensors, "depth" in sensors or "ids" in sensors)
         self._threads = threads
         self._buffers: dict[str, np.ndarray] = {}
         self._lock = threading.RLock()
@@ -181,6 +198,7 @@ class Handle:
         threads = max(1, min(self._threads, b, b * h * fine * ratio // 2**14))
         scratch = (
             self._buffer("pixels", (threads, h * ratio * fine + 3), np.int32),
+            self._buffer("small", (threads, (h * stride if ratio > 1 else 0) + 3), np.int32),
             self._buffer("z", (threads, h * ratio * fine), np.float32),
             self._buffer("chunk", (threads, chunks.SCRATCH), np.float32),
             self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
@@ -188,11 +206,11 @@ class Handle:
             self._buffer("edge", (threads, 3, 5), np.float64),
             self._buffer("windows", (threads, n_lights, most, 4), np.int32),
         )
-        scratch[2][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
+        scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         rest = (
             np.ascontiguousarray(cameras.scene, np.int64),
             np.ascontiguousarray(cameras.position, np.float32), np.ascontiguousarray(cameras.rotation, np.float32),
-            drawn, float(cameras.fov), h, w, ratio, self._shadows,
+            drawn, float(cameras.fov), h, w, ratio, self._shadows, *self._wanted,
             self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
             self._lights, self._air,
         )  # fmt: skip

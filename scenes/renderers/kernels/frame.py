@@ -27,7 +27,8 @@ from scenes.renderers.kernels.surfaces import INF, LOOP, ONE, ZERO
 
 # Placed in their caller before it is compiled: else LLVM would optimise all that they call once more for each of them.
 PLACED = LOOP | {"inline": "always"}
-COLOUR = np.int32(0xFFFFFF)
+COLOUR, OUTER, INNER = np.int32(0xFFFFFF), np.uint32(0xFF00FF), np.uint32(0x00FF00)
+"""Bytes of packed pixels: all but the name; red and blue; green."""
 NAMES = 255
 """Solids that the fourth byte of a packed pixel can tell apart; more are drawn in turns."""
 FIXED = 12
@@ -156,7 +157,7 @@ def _even_light(g, lights, air, shadows, windows):
 @numba.njit(**PLACED)
 def draw_frame(
     pixels, depth, ids, s, geometry, blocks, edge, windows,
-    height, width, eye, camera, fov, shadows, kind, texture, look, position, rotation, lights, air,
+    height, width, eye, camera, fov, shadows, painted, kind, texture, look, position, rotation, lights, air,
 ):  # fmt: skip
     """Draw one camera's picture of one scene.
 
@@ -175,6 +176,7 @@ def draw_frame(
         camera: Quaternion.
         fov: Vertical, in radians.
         shadows: Whether there are any.
+        painted: Whether anybody looks at the colours.
         kind: k.
         texture: k.
         look: k 10: size (3), texture scale, two colours.
@@ -204,16 +206,16 @@ def draw_frame(
             count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks)
         if count == 0:
             continue
-        if shadows:
+        if shadows and painted:
             _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows)
         even, red, green, blue = _even_light(g, lights, air, shadows, windows)
-        even = even and flat
+        even = (even and flat) or not painted
         for start in range(0, count, chunks.BLOCKS):
             n = min(chunks.BLOCKS, count - start)
             _meet(kind[k], s, blocks, start, n, g, look[k])
             if not even:
                 _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows)
-            if texture[k] == 0:
+            if texture[k] == 0 or not painted:
                 chunks.no_mix(s, n)
             elif flat:
                 chunks.flat_texture(texture[k], s, n)
@@ -260,21 +262,39 @@ def _bytes(rgb, pixels, height, width):
 
 
 @numba.njit(**LOOP)
-def _shrink(pixels, height, width, ratio):
-    """Means of `ratio` x `ratio` packed pixels, halves rounded up, in place."""
-    stride, to_stride = max(width * ratio, outlines.WIDE), max(width, outlines.WIDE)
+def _halve(small, pixels, height, width):
+    """Means of 2 x 2 packed pixels, halves rounded up."""
+    fine, coarse = max(2 * width, outlines.WIDE), max(width, outlines.WIDE)
+    one, two = np.uintp(1), np.uintp(2)
+    for y in range(height):
+        upper, lower, to = np.uintp(2 * y * fine), np.uintp((2 * y + 1) * fine), np.uintp(y * coarse)
+        for x in range(np.uintp(width)):
+            a, b = np.uint32(pixels[upper + two * x]), np.uint32(pixels[upper + two * x + one])
+            c, d = np.uint32(pixels[lower + two * x]), np.uint32(pixels[lower + two * x + one])
+            # Red and blue are added in one number: there is room for their sums between them.
+            both = np.uint32(np.uint32((a & OUTER) + (b & OUTER)) + np.uint32((c & OUTER) + (d & OUTER)))
+            green = np.uint32(np.uint32((a & INNER) + (b & INNER)) + np.uint32((c & INNER) + (d & INNER)))
+            both = np.uint32(np.uint32(np.uint32(both + np.uint32(0x00020002)) >> np.uint32(2)) & OUTER)
+            green = np.uint32(np.uint32(np.uint32(green + np.uint32(0x00000200)) >> np.uint32(2)) & INNER)
+            small[to + x] = np.int32(both | green)
+
+
+@numba.njit(**LOOP)
+def _shrink(small, pixels, height, width, ratio):
+    """Means of `ratio` x `ratio` packed pixels, halves rounded up."""
+    fine, coarse = max(width * ratio, outlines.WIDE), max(width, outlines.WIDE)
     share = ONE / np.float32(ratio * ratio)
     for y in range(height):
         for x in range(width):
-            # Red in the low half of one number, blue in its high half: 64 bytes add up to less than 2^16.
+            # 64 bytes add up to less than 2^16.
             both, green = np.uint32(0), np.uint32(0)
             for i in range(ratio):
-                start = (y * ratio + i) * stride + x * ratio
+                start = (y * ratio + i) * fine + x * ratio
                 for j in range(start, start + ratio):
                     p = np.uint32(pixels[np.uintp(j)])
-                    both = np.uint32(both + (p & np.uint32(0xFF00FF)))
-                    green = np.uint32(green + (np.uint32(p >> np.uint32(8)) & np.uint32(0xFF)))
-            pixels[np.uintp(y * to_stride + x)] = chunks.pack(
+                    both = np.uint32(both + (p & OUTER))
+                    green = np.uint32(green + (np.uint32(p & INNER) >> np.uint32(8)))
+            small[np.uintp(y * coarse + x)] = chunks.pack(
                 np.float32(both & np.uint32(0xFFFF)) * share,
                 np.float32(green) * share,
                 np.float32(both >> np.uint32(16)) * share,
@@ -290,31 +310,36 @@ def compiled(version: int):
 
     @numba.njit(cache=True, **LOOP)
     def draw(
-        begin, end, rgb, depth, ids, pixels, z, s, geometry, blocks, edge, windows,
-        which, eye, camera, drawn, fov, height, width, ratio, shadows,
+        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows,
+        which, eye, camera, drawn, fov, height, width, ratio, shadows, painted, measured,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air,
     ):  # fmt: skip
         """Draw cameras `begin` to before `end`; all arguments from `pixels` to `windows` are scratch."""
+        # First the colours of a finer picture, where asked for; then depth and ids of the pixels' centres.
+        apart = ratio > 1 and painted and measured
         for i in range(begin, end):
             if not drawn[i]:
                 continue
             scene = which[i]
             a, b, n = first[scene], pose_first[scene], count[scene]
-            # First the colours of a finer picture, where asked for; then depth and ids of the pixels' centres.
-            for times in range(1 if ratio == 1 else 2):
-                fine = ratio if times == 0 else 1
+            for turn in range(2 if apart else 1):
+                fine = ratio if turn == 0 and painted else 1
+                seen = ids.shape[1] if measured and (turn == 1 or not apart) else 0
                 draw_frame(
-                    pixels, z, ids[i, : 0 if fine > 1 else ids.shape[1]], s, geometry, blocks, edge, windows,
-                    height * fine, width * fine, eye[i], camera[i], fov, shadows,
+                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows,
+                    height * fine, width * fine, eye[i], camera[i], fov, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
                     position[b : b + n], rotation[b : b + n], lights[scene], air[scene],
                 )  # fmt: skip
-                if times == 0:
-                    if ratio > 1:
-                        _shrink(pixels, height, width, ratio)
-                    _bytes(rgb[i], pixels, height, width)
-            for k in range(np.uintp(depth.shape[1])):
-                depth[np.uintp(i), k] = z[k]
+                if fine == 2:
+                    _halve(small, pixels, height, width)
+                elif fine > 2:
+                    _shrink(small, pixels, height, width, ratio)
+                if painted and turn == 0:
+                    _bytes(rgb[i], small if fine > 1 else pixels, height, width)
+            if measured:
+                for k in range(np.uintp(depth.shape[1])):
+                    depth[np.uintp(i), k] = z[k]
         return version
 
     return draw
