@@ -335,6 +335,16 @@ def test_supersampling_is_the_mean_of_a_finer_picture():
         assert (coarse.ids == plain.ids).all() and (coarse.depth == plain.depth).all()
 
 
+def test_sensors_that_are_not_wanted_change_nothing_of_the_others():
+    scene, cameras = crowd(2, texture="noise"), camera()
+    for ratio in (1, 2):
+        whole = raycast.load(scene, shadows=True, supersample=ratio).render(cameras)
+        for sensors in (("rgb",), ("depth", "ids"), ("ids",)):
+            part = raycast.load(scene, shadows=True, supersample=ratio, sensors=sensors).render(cameras)
+            for name in sensors:
+                assert np.array_equal(getattr(part, name), getattr(whole, name))
+
+
 # How it is asked ------------------------------------------------------------------------------------------------------
 
 
@@ -454,6 +464,7 @@ def test_bad_input_gets_one_line():
 
     refused("empty", raycast.load, scene[:0])
     refused("finite", raycast.load, dataclasses.replace(scene, size=scene.size * np.float32(np.nan)))
+    refused("rbg.*did you mean 'rgb'", raycast.load, scene, sensors=("rbg",))
     refused("supersample", raycast.load, scene, supersample=0)
     refused("0 x 8", handle.render, dataclasses.replace(good, height=0, width=8))
     refused("5000", handle.render, dataclasses.replace(good, width=5000))
