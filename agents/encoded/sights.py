@@ -279,15 +279,16 @@ def make(
 
 
 def find_run(spec: str, runs: str | os.PathLike = "runs") -> Path:
-    """The folder that holds the encoder called `spec`: a path, or the name of a run within `runs`.
+    """The folder that holds the encoder called `spec`: a path, the name of a run within `runs`, or of a shipped one.
 
     Raises:
         scenes.kit.errors.CaveError: there is none; the line lists those there are.
     """
-    for folder in (Path(spec), Path(runs) / spec):
+    for folder in (Path(spec), Path(runs) / spec, learners.SHIPPED / spec):
         if folder.is_dir():
             return folder
     there = sorted(str(card.parent.parent) for card in Path(runs).glob("*/encoder/card.json"))
+    there += sorted(card.parent.name for card in learners.SHIPPED.glob("*/card.json"))
     raise errors.unknown("encoder", spec, ["state", "pixels", "untrained:<learner>", *there])
 
 

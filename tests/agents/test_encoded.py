@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import learners
 from agents import encoded
 from agents.encoded import sights
 from scenes.kit import errors
@@ -175,3 +176,10 @@ def test_seeds_given_by_seed_are_those_of_the_worlds(guess):
     assert venv.world.seeds.tolist() == [40, 41, 42]
     np.testing.assert_array_equal(first, encoded.EncodedVecEnv(guess(3, seed=40), encoded.State()).reset())
     assert [info["factors"]["number"] for info in venv.reset_infos] == venv.world.number().tolist()
+
+
+def test_a_shipped_encoder_goes_by_its_name(tmp_path):
+    for card in learners.SHIPPED.glob("*/card.json"):
+        assert sights.find_run(card.parent.name, tmp_path) == card.parent
+    with pytest.raises(errors.CaveError, match="did you mean 'gqn-rooms'"):
+        sights.find_run("gqn-room", tmp_path)
