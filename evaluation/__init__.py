@@ -136,6 +136,8 @@ class Subject:
     encoder: Path | None = None
     """Run folder of a trained encoder; None for `pixels`, `state` and `untrained:<learner>`."""
     encoder_seed: int = 0
+    size: str = "small"
+    """Of an untrained encoder."""
     policy: Path | None = None
     """Run folder of a policy; None where the encoder alone is measured."""
     seed: int = 0

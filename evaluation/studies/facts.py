@@ -9,6 +9,7 @@ import envs
 import scenes
 from agents import encoded
 from evaluation import Subject
+from learners.training import loop as learning
 from scenes.kit import errors, options, seeds
 
 KEEP = 12
@@ -56,6 +57,8 @@ def sight(subject: Subject) -> Any:
         env=subject.env,
         env_config=subject.env_config,
         seed=seeds.derive(subject.seed, "untrained"),
+        size=subject.size,
+        precision=learning.resolve_precision("auto", "cpu"),
     )
 
 

@@ -76,8 +76,16 @@ def check(encoders: list[str], runs: Path) -> None:
 
 
 def run_folder(name: str, runs: Path) -> Path | None:
-    """The run of that path, or of that name within `runs`, if there is one."""
-    return next((p for p in (Path(name), runs / name) if (p / "encoder").is_dir() or (p / "card.json").is_file()), None)
+    """The run of that path, of that name within `runs`, or the encoder that is shipped under it, if there is one."""
+    places = (Path(name), runs / name, learners.SHIPPED / name)
+    return next((p for p in places if (p / "encoder").is_dir() or (p / "card.json").is_file()), None)
+
+
+def size_of_untrained(size: str) -> str:
+    """The size of untrained encoders that goes with `--size`: that of the trained ones."""
+    if size != "auto":
+        return size
+    return "paper" if learning.resolve_device("auto") == "cuda" else "small"
 
 
 def is_learner(name: str, runs: Path) -> bool:
@@ -100,6 +108,7 @@ def policy_piece(subject: Subject, study: "Study", agent_config: Any) -> Piece:
         encoder=str(subject.encoder or subject.learner),
         env_steps=study.env_steps,
         seed=subject.seed,
+        size=subject.size,
         n_worlds=study.n_worlds,
         runs=study.runs,
     )

@@ -76,7 +76,8 @@ def encoders(config: Study, env_config: Any) -> list[Subject]:
     launcher.ensure(list(pieces.values()), config.jobs)
     subjects = []
     for name in config.encoders:
-        plain = Subject(learner=name, env=config.env, env_config=env_config)
+        size = grid.size_of_untrained(config.size)
+        plain = Subject(learner=name, env=config.env, env_config=env_config, size=size)
         trained = [(seed, piece.folder) for (other, seed), piece in pieces.items() if other == name]
         if not trained and (folder := grid.run_folder(name, config.runs)):
             card = facts.read_card(facts.encoder_folder(folder))

@@ -5,15 +5,18 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 import agents
 import evaluation
+import learners
 from agents import ppo
 from envs import rooms
 from evaluation import report, run, transfer, video
 from evaluation.film import episodes, panels
 from evaluation.page import cells
-from evaluation.studies import launcher
+from evaluation.studies import grid, launcher
+from learners import beta_vae
 from scenes.kit import films
 from scenes.kit.errors import CaveError
 
@@ -23,6 +26,17 @@ ENCODERS = ("gqn", "untrained:beta_vae", "state")
 
 def config(folder, **changes):
     return dataclasses.replace(transfer.Config.tiny(), runs=folder, **{"encoders": ENCODERS, **changes})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Nets this small gain nothing from a second thread, and where cores are shared two wait for each other for ever."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "set_num_threads", lambda n: None)
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +147,26 @@ def test_bad_studies_cost_one_line_before_anything_is_trained(tmp_path, changes,
     with pytest.raises(CaveError, match=says):
         run.study("transfer", config(tmp_path, **changes), ppo.Config.tiny(), WORLD)
     assert os.listdir(tmp_path) == []
+
+
+def test_names_are_found_among_learners_runs_and_shipped_encoders(study):
+    folder, _ = study
+    run_name = next(folder.glob("gqn-*")).name
+    assert grid.run_folder(run_name, folder) == folder / run_name
+    assert grid.is_learner("gqn", folder)
+    assert not grid.is_learner(run_name, folder)
+    for shipped in learners.SHIPPED.iterdir():
+        assert grid.run_folder(shipped.name, folder) == shipped
+        assert not grid.is_learner(shipped.name, folder)
+    for bare in ("state", "pixels", "untrained:gqn", "no such"):
+        assert grid.run_folder(bare, folder) is None
+        assert not grid.is_learner(bare, folder)
+
+
+def test_untrained_encoders_are_as_large_as_trained_ones(study):
+    folder, _ = study
+    card = agents.load_policy(policy_of(folder, "untrained-beta_vae")).card["encoder_card"]
+    assert card["config"]["image_size"] == beta_vae.Config.tiny().image_size
 
 
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path, monkeypatch):
