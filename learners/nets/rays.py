@@ -1,5 +1,6 @@
 """Rays of pixels and patches, and the features under which networks read them."""
 
+import functools
 import math
 
 import torch
@@ -41,13 +42,6 @@ def ray_grid(
     return poses[..., :3], directions / directions.norm(dim=-1, keepdim=True)
 
 
-def fourier(values: Float[Tensor, "*b d"], octaves: int, period: float) -> Float[Tensor, "*b f"]:
-    """Sines and cosines of each value at `octaves` frequencies, the lowest with the given period; f = 2 d octaves."""
-    frequencies = 2 * math.pi / period * 2 ** torch.arange(octaves, device=values.device, dtype=values.dtype)
-    phases = (values[..., None] * frequencies).flatten(-2)
-    return torch.cat([phases.sin(), phases.cos()], -1)
-
-
 def leaving(
     origins: Float[Tensor, "*b 3"], directions: Float[Tensor, "*b h w 3"], extent: float
 ) -> Float[Tensor, "*b h w"]:
@@ -81,14 +75,32 @@ def ray_features(
     moment = torch.linalg.cross(spread, directions)
     far = leaving(origins, directions, extent)[..., None]
     plain = torch.cat([2 * spread / extent, directions, 2 * moment / extent, far / extent], -1)
-    inner = [fourier(spread + share * far * directions, 4, 2 * extent) for share in SHARES]
-    last = fourier(spread + far * directions, 7, 2 * extent)
-    return torch.cat([plain, fourier(plain, 3, 4.0), *inner, last], -1)
+    points = [spread + share * far * directions for share in SHARES]
+    # One product and one sine for all the waves: an agent pays for this at every frame that it sees.
+    weights, offsets = (value.to(plain) for value in _waves(extent))
+    waves = torch.addmm(offsets, torch.cat([plain, *points], -1).flatten(0, -2), weights).sin_()
+    return torch.cat([plain, waves.unflatten(0, plain.shape[:-1])], -1)
 
 
-SHARES = (0.25, 0.4, 0.55, 0.7, 0.85)
-N_RAY_FEATURES = 10 + 60 + 24 * len(SHARES) + 42
+SHARES = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
+N_RAY_FEATURES = 10 + 60 + 24 * (len(SHARES) - 1) + 42
 """Length f of `ray_features`."""
+
+
+@functools.lru_cache(maxsize=16)
+def _waves(extent: float) -> tuple[Float[Tensor, "28 w"], Float[Tensor, " w"]]:
+    """Frequencies, as a matrix from the plain features and the points to phases, and offsets that make sines cosines.
+
+    Each group of numbers has its octaves, starting at a period: for each number all octaves' sines, then all the cosines.
+    """
+    groups = [(10, 3, 4.0), *[(3, 4, 2 * extent)] * (len(SHARES) - 1), (3, 7, 2 * extent)]
+    blocks, offsets = [], []
+    for size, octaves, period in groups:
+        frequencies = 2 * math.pi / period * 2.0 ** torch.arange(octaves)
+        block = torch.kron(torch.eye(size), frequencies[None])
+        blocks.append(torch.cat([block, block], 1))
+        offsets += [torch.zeros(size * octaves), torch.full((size * octaves,), math.pi / 2)]
+    return torch.block_diag(*blocks), torch.cat(offsets)
 
 
 def sightings(

@@ -233,3 +233,24 @@ def test_rays_leave_the_world_on_its_floor_or_walls():
     on_floor, on_wall = end[..., 2].abs() < 1e-3, (end[..., :2].abs().amax(-1) - 3.5).abs() < 1e-3
     assert (on_floor | on_wall).all() and on_floor.any() and on_wall.any()
     assert (end[..., 2] > -1e-3).all() and (end[..., :2].abs() < 3.501).all()
+
+
+def test_ray_features_are_what_they_say():
+    """The same features written out, sine by sine."""
+    poses = torch.rand(3, 5, generator=torch.Generator().manual_seed(0)) + torch.tensor([0.0, 0, 0.5, 0, -0.6])
+    origin, direction = rays.ray_grid(poses, 1.0, 4, 4)
+    o = origin[:, None, None].expand_as(direction)
+    far = rays.leaving(origin, direction, 7.0)[..., None]
+    plain = torch.cat([2 * o / 7, direction, 2 * torch.linalg.cross(o, direction) / 7, far / 7], -1)
+
+    def waves(values, octaves, period):
+        phases = [v * 2 * torch.pi / period * 2**k for v in values.unbind(-1) for k in range(octaves)]
+        return [p.sin() for p in phases] + [p.cos() for p in phases]
+
+    wanted = list(plain.unbind(-1)) + waves(plain, 3, 4.0)
+    for share in (0.25, 0.4, 0.55, 0.7, 0.85):
+        wanted += waves(o + share * far * direction, 4, 14.0)
+    wanted += waves(o + far * direction, 7, 14.0)
+    features = rays.ray_features(origin, direction, 7.0)
+    assert features.shape[-1] == rays.N_RAY_FEATURES
+    torch.testing.assert_close(features, torch.stack(wanted, -1), atol=2e-4, rtol=0)
