@@ -77,6 +77,16 @@ def load(
     return Handle(batch, shadows, supersample, sensors, capacity, threads or _cores())
 
 
+def _shares(n: int, threads: int) -> list[tuple[int, int]]:
+    """Cuts of `n` frames that threads take from in turn: smaller and smaller, so that all end at about the same time."""
+    shares, begin = [], 0
+    while begin < n:
+        end = n if threads == 1 else min(n, begin + max(4, (n - begin) // (2 * threads)))
+        shares.append((begin, end))
+        begin = end
+    return shares
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -118,11 +128,12 @@ class Handle:
         self._count[rows] = counts
         self._kind[to], self._texture[to] = batch.kind, batch.texture
         self._look[to, :3], self._look[to, 3] = batch.size, batch.texture_scale
-        self._look[to, 4:] = batch.colour.reshape(-1, 6)
+        # A colour below black would reach into the byte of a packed pixel where its solid's name is.
+        self._look[to, 4:] = np.maximum(batch.colour.reshape(-1, 6), 0)
         self._position[to], self._rotation[to] = batch.position, batch.rotation
-        self._lights[rows, :, :3], self._lights[rows, :, 3:6] = batch.light_position, batch.light_colour
+        self._lights[rows, :, :3], self._lights[rows, :, 3:6] = batch.light_position, np.maximum(batch.light_colour, 0)
         self._lights[rows, :, 6] = batch.light_is_sun
-        self._air[rows, :3], self._air[rows, 3:] = batch.ambient, batch.sky
+        self._air[rows, :3], self._air[rows, 3:] = np.maximum(batch.ambient, 0), np.maximum(batch.sky, 0)
         self._pose_first = np.concatenate([[0], np.cumsum(self._count)])
 
     def update(self, batch: scenes.Scenes, rows: Int[np.ndarray, " b"]) -> None:
@@ -214,13 +225,12 @@ class Handle:
             self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
             self._lights, self._air,
         )  # fmt: skip
-        size = -(-b // (threads * 4)) if threads > 1 else b
-        starts = iter(range(0, b, size))
+        left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:
             own = [array[thread] for array in scratch]
-            for start in starts:
-                _draw(start, min(start + size, b), rgb, depth, ids, *own, *rest)
+            for begin, end in left:
+                _draw(begin, end, rgb, depth, ids, *own, *rest)
 
         _run(work, threads)
         rgb = rgb.view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)

@@ -25,7 +25,7 @@ PX, PY, PZ, DX, DY, DZ, TRACE, LEAVE, MOVING, LANE = _ONE_BLOCK
 SCRATCH = 15 * _N + 10 * int(LANES)
 """Length of the scratch array; its last `LANES` numbers, from `LANE` on, are 0, 1, 2 ..."""
 
-CHECKER, STRIPES, BRICKS = 1, 2, 3
+CHECKER, STRIPES, BRICKS, NOISE = 1, 2, 3, 4
 TRACE_STEPS, TRACE_TURNS = 6, 12
 """Steps of a ray towards a torus between looks whether all have arrived, and looks."""
 CLOSE = np.float32(2e-4)
@@ -35,7 +35,7 @@ LIFT = np.float32(0.01)
 GRAZE = np.float32(0.05)
 INWARD = np.float32(0.02)
 """Periods below the surface where solids' textures are read: a face on the border of two cells shows one of them."""
-MOST, ROUND = np.float32(255), np.float32(0.5)
+MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
 @numba.njit(**INLINE)
@@ -48,27 +48,27 @@ def _rays(g, x, y):
 
 @numba.njit(**LOOP)
 def meet_plane(s, blocks, start, n, g, scale):
-    """Depths, and the points in periods of the texture with the change of these from pixel to pixel."""
-    inverse = ONE / scale
-    eye, ou, ov = -g[2], g[0] * inverse, g[1] * inverse
-    ux, uy, vx, vy = g[6] * inverse, g[9] * inverse, g[7] * inverse, g[10] * inverse
-    # The change of depth with the pixel is t squared times these.
-    wx, wy = g[8] / eye, g[11] / eye
+    """Depths, and the points in periods of the texture with the change of these from pixel to pixel.
+
+    The inverse of depth, and a point's coordinates divided by depth, are linear in the pixel.
+    """
+    scale, height = ONE / scale, -ONE / g[2]
+    w0, wx, wy = height * g[5], height * g[8], height * g[11]
+    u0, ux, uy = (g[0] * w0 + g[3]) * scale, (g[0] * wx + g[6]) * scale, (g[0] * wy + g[9]) * scale
+    v0, vx, vy = (g[1] * w0 + g[4]) * scale, (g[1] * wx + g[7]) * scale, (g[1] * wy + g[10]) * scale
     for b in range(n):
-        x, y = blocks[0, start + b], blocks[1, start + b]
-        first, end = np.float32(blocks[2, start + b] - x), np.float32(blocks[3, start + b] - x)
-        _, _, _, ax, ay, az, dx, dy, dz = _rays(g, x, y)
-        ax, ay, dx, dy = ax * inverse, ay * inverse, dx * inverse, dy * inverse
+        x, y = np.float32(blocks[0, start + b]), np.float32(blocks[1, start + b])
+        first, end = np.float32(blocks[2, start + b]) - x, np.float32(blocks[3, start + b]) - x
+        w, u, v = w0 + x * wx + y * wy, u0 + x * ux + y * uy, v0 + x * vx + y * vy
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
             f = s[LANE + j]
-            t = eye / (az + f * dz)
-            du, dv = ax + f * dx, ay + f * dy
-            tx, ty = t * wx, t * wy
-            s[U + i], s[V + i] = ou + t * du, ov + t * dv
-            s[FU + i] = t * (abs(ux - tx * du) + abs(uy - ty * du))
-            s[FV + i] = t * (abs(vx - tx * dv) + abs(vy - ty * dv))
+            t = ONE / (w + f * wx)
+            p, q = t * (u + f * ux), t * (v + f * vx)
+            s[U + i], s[V + i] = p, q
+            s[FU + i] = textures.NARROW + t * (abs(ux - p * wx) + abs(uy - p * wy))
+            s[FV + i] = textures.NARROW + t * (abs(vx - q * wx) + abs(vy - q * wy))
             s[T + i] = t if (f >= first) & (f < end) else INF
 
 
@@ -240,7 +240,7 @@ def lamplight(s, blocks, start, n, g, light):
             f, t = s[LANE + j], s[T + i]
             rx, ry, rz = lx - ox - t * (ax + f * dx), ly - oy - t * (ay + f * dy), lz - oz - t * (az + f * dz)
             square = s[NX + i] * rx + s[NY + i] * ry + s[NZ + i] * rz
-            s[LAMBERT + i] = max(square / math.sqrt(rx * rx + ry * ry + rz * rz), ZERO)
+            s[LAMBERT + i] = max(square / math.sqrt(max(rx * rx + ry * ry + rz * rz, surfaces.TINY)), ZERO)
 
 
 @numba.njit(**LOOP)
@@ -269,7 +269,7 @@ def solid_points(s, blocks, start, n, g, scale, step):
             s[V + i] = (oz + t * rz) * inverse - INWARD * nz
             s[W + i] = (oy + t * ry) * inverse - INWARD * ny
             slant = abs(nx * rx + ny * ry + nz * rz)
-            width = t * step * inverse
+            width = t * step * inverse + textures.NARROW
             more = width / max(slant, GRAZE) - width
             s[FU + i] = width + more * (ONE - abs(nx))
             s[FV + i] = width + more * (ONE - abs(nz))
@@ -282,16 +282,18 @@ def flat_texture(texture, s, n):
     end = np.uintp(n) * LANES
     if texture == CHECKER:
         for i in range(end):
-            s[MIX + i] = textures.checker(s[U + i], s[V + i], -INWARD, s[FU + i], s[FV + i], ZERO)
+            s[MIX + i] = textures.flat_checker(s[U + i], s[V + i], s[FU + i], s[FV + i])
     elif texture == STRIPES:
         for i in range(end):
             s[MIX + i] = textures.stripes(s[U + i], s[FU + i])
     elif texture == BRICKS:
         for i in range(end):
             s[MIX + i] = textures.flat_bricks(s[U + i], s[V + i], s[FU + i], s[FV + i])
-    else:
+    elif texture == NOISE:
         for i in range(end):
             s[MIX + i] = textures.flat_noise(s[U + i], s[V + i], s[FU + i], s[FV + i])
+    else:
+        no_mix(s, n)
 
 
 @numba.njit(**LOOP)
@@ -314,9 +316,30 @@ def solid_texture(texture, s, n):
 
 @numba.njit(**INLINE)
 def pack(r, g, b):
-    """Three channels, from 0 to 255, as one number."""
-    r, g, b = np.int32(min(r, MOST) + ROUND), np.int32(min(g, MOST) + ROUND), np.int32(min(b, MOST) + ROUND)
+    """Three channels, from 0 to 255 and half a step more, as one number."""
+    r, g, b = np.int32(min(r, LIMIT)), np.int32(min(g, LIMIT)), np.int32(min(b, LIMIT))
     return np.int32(r | np.int32(g << np.int32(8)) | np.int32(b << np.int32(16)))
+
+
+@numba.njit(**LOOP)
+def paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look, red, green, blue):
+    """All at once for a plain plane on which one light falls everywhere: what `meet_plane` and `write_evenly` do."""
+    height = -ONE / g[2]
+    w0, wx, wy = height * g[5], height * g[8], height * g[11]
+    red, green, blue = red * MOST, green * MOST, blue * MOST
+    colour = pack(look[4] * red + ROUND, look[5] * green + ROUND, look[6] * blue + ROUND)
+    colour = np.int32(colour | name)
+    for b in range(n):
+        x, y = blocks[0, start + b], blocks[1, start + b]
+        first, end = np.float32(blocks[2, start + b] - x), np.float32(blocks[3, start + b] - x)
+        w = w0 + np.float32(x) * wx + np.float32(y) * wy
+        at = np.uintp(y * stride + x)
+        for j in range(LANES):
+            f, before = s[LANE + j], depth[at + j]
+            t = ONE / (w + f * wx)
+            near = (t < before) & (f >= first) & (f < end)
+            depth[at + j] = t if near else before
+            pixels[at + j] = colour if near else pixels[at + j]
 
 
 @numba.njit(**LOOP)
@@ -325,6 +348,7 @@ def write_evenly(s, blocks, start, n, stride, depth, pixels, name, look, red, gr
     red, green, blue = red * MOST, green * MOST, blue * MOST
     r, g, b = look[4] * red, look[5] * green, look[6] * blue
     dr, dg, db = look[7] * red - r, look[8] * green - g, look[9] * blue - b
+    r, g, b = r + ROUND, g + ROUND, b + ROUND
     for block in range(n):
         base = np.uintp(block) * LANES
         at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
@@ -349,6 +373,10 @@ def write(s, blocks, start, n, stride, depth, pixels, name, look):
             i = base + j
             t, before, mix = s[T + i], depth[at + j], s[MIX + i]
             near = t < before
-            colour = pack((r + mix * dr) * s[RED + i], (g + mix * dg) * s[GREEN + i], (b + mix * db) * s[BLUE + i])
+            colour = pack(
+                (r + mix * dr) * s[RED + i] + ROUND,
+                (g + mix * dg) * s[GREEN + i] + ROUND,
+                (b + mix * db) * s[BLUE + i] + ROUND,
+            )
             depth[at + j] = t if near else before
             pixels[at + j] = np.int32(colour | name) if near else pixels[at + j]

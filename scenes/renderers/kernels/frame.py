@@ -139,14 +139,14 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
 
 
 @numba.njit(**PLACED)
-def _even_light(g, lights, air, shadows, windows):
+def _even_light(g, n, lights, air, shadows, windows):
     """Whether one light falls on all of a plane, and its colour."""
     red, green, blue = air[0], air[1], air[2]
     even = True
     for m in range(len(lights)):
         even = even and lights[m, 6] != 0
         if shadows:
-            for other in range(windows.shape[1]):
+            for other in range(n):
                 window = windows[m, other]
                 even = even and (window[2] < window[0] or window[3] < window[1])
         lit = max(g[FIXED + 2 + 3 * m], ZERO)
@@ -190,7 +190,8 @@ def draw_frame(
     step = 2 * math.tan(fov / 2) / height
     for k in range(len(kind)):
         outlines.place(geometry[k], position[k], rotation[k], eye, view, height, width, step, lights)
-    sky, area = chunks.pack(air[3] * chunks.MOST, air[4] * chunks.MOST, air[5] * chunks.MOST), height * stride
+    most, half, area = chunks.MOST, chunks.ROUND, height * stride
+    sky = chunks.pack(air[3] * most + half, air[4] * most + half, air[5] * most + half)
     for i in range(np.uintp(area)):
         pixels[i] = sky
     for i in range(np.uintp(area)):
@@ -208,21 +209,28 @@ def draw_frame(
             continue
         if shadows and painted:
             _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows)
-        even, red, green, blue = _even_light(g, lights, air, shadows, windows)
-        even = (even and flat) or not painted
+        even, red, green, blue = _even_light(g, len(kind), lights, air, shadows and painted, windows)
+        even = flat and even
+        skin = texture[k] if painted else 0
+        name = np.int32((k - named + 1) << 24)
         for start in range(0, count, chunks.BLOCKS):
             n = min(chunks.BLOCKS, count - start)
+            if even and skin == 0:
+                chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
+                continue
             _meet(kind[k], s, blocks, start, n, g, look[k])
-            if not even:
+            if painted and not even:
                 _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows)
-            if texture[k] == 0 or not painted:
+            elif not painted:
+                # What nobody looks at must still be a colour: names are kept beside it.
+                chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
+            if flat:
+                chunks.flat_texture(skin, s, n)
+            elif skin == 0:
                 chunks.no_mix(s, n)
-            elif flat:
-                chunks.flat_texture(texture[k], s, n)
             else:
                 chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step))
-                chunks.solid_texture(texture[k], s, n)
-            name = np.int32((k - named + 1) << 24)
+                chunks.solid_texture(skin, s, n)
             if even:
                 chunks.write_evenly(s, blocks, start, n, stride, depth, pixels, name, look[k], red, green, blue)
             else:
@@ -295,9 +303,9 @@ def _shrink(small, pixels, height, width, ratio):
                     both = np.uint32(both + (p & OUTER))
                     green = np.uint32(green + (np.uint32(p & INNER) >> np.uint32(8)))
             small[np.uintp(y * coarse + x)] = chunks.pack(
-                np.float32(both & np.uint32(0xFFFF)) * share,
-                np.float32(green) * share,
-                np.float32(both >> np.uint32(16)) * share,
+                np.float32(both & np.uint32(0xFFFF)) * share + chunks.ROUND,
+                np.float32(green) * share + chunks.ROUND,
+                np.float32(both >> np.uint32(16)) * share + chunks.ROUND,
             )
 
 

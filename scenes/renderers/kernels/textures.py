@@ -1,7 +1,8 @@
 """Surface patterns: how much of the second colour a point shows, from 0 to 1.
 
-All are functions of a point in periods of the texture and of the width, in periods, that one pixel covers there: edges
-are as soft as a pixel is wide and what is finer than a pixel fades to its mean, so distant floors do not shimmer.
+All are functions of a point in periods of the texture and of the width, in periods and at least `NARROW`, that one
+pixel covers there: edges are as soft as a pixel is wide and what is finer than a pixel fades to its mean, so distant
+floors do not shimmer.
 """
 
 import numba
@@ -17,53 +18,63 @@ NARROW = np.float32(1e-4)
 
 
 @numba.njit(**INLINE)
-def _square(u, width):
+def _square(u, width, inverse):
     """A square wave of period 1, +1 in the first half of it, seen through a window of that width."""
     v = u + QUARTER
     v = v - np.floor(v)
     fade = min(max(np.float32(1.5) - width, ZERO), ONE)
-    return min(max((QUARTER - abs(v - HALF)) * TWO / max(width, NARROW), -ONE), ONE) * fade
+    return min(max((HALF - TWO * abs(v - HALF)) * inverse, -ONE), ONE) * fade
 
 
 @numba.njit(**INLINE)
 def stripes(u, fu):
     """Stripes along x."""
-    return HALF - HALF * _square(u, fu)
+    return HALF - HALF * _square(u, fu, ONE / fu)
+
+
+@numba.njit(**INLINE)
+def flat_checker(u, v, fu, fv):
+    """Squares of half a period."""
+    inverse = ONE / (fu * fv)  # dividing once is cheaper
+    return HALF + HALF * _square(u, fu, fv * inverse) * _square(v, fv, fu * inverse)
 
 
 @numba.njit(**INLINE)
 def checker(u, v, w, fu, fv, fw):
     """Cubes of half a period."""
-    return HALF - HALF * _square(u, fu) * _square(v, fv) * _square(w, fw)
+    return HALF - HALF * _square(u, fu, ONE / fu) * _square(v, fv, ONE / fv) * _square(w, fw, ONE / fw)
 
 
 @numba.njit(**INLINE)
-def _gap(u, width, joint):
+def _gap(u, width, inverse, joint):
     """1 within the joints of that half width around the whole numbers, 0 between them."""
     edge = abs(u - np.floor(u + HALF))
-    soft = max(width, NARROW)
-    cover = min(max((joint - edge) / soft + HALF, ZERO), ONE)
+    cover = min(max((joint - edge) * inverse + HALF, ZERO), ONE)
     mean = joint + joint
     fade = min(max(TWO - TWO * width, ZERO), ONE)
-    return mean + (min(cover, mean / soft) - mean) * fade
+    return mean + (min(cover, mean * inverse) - mean) * fade
+
+
+@numba.njit(**INLINE)
+def _row(v):
+    """How far a row of bricks is shifted."""
+    row = np.floor(v + v)
+    return HALF * (row - TWO * np.floor(row * HALF))
 
 
 @numba.njit(**INLINE)
 def flat_bricks(u, v, fu, fv):
     """Bricks a period long and half a period high, stacked along y, every other row shifted by half; mortar between."""
-    rise = v + v
-    row = np.floor(rise)
-    shift = HALF * (row - TWO * np.floor(row * HALF))
-    return ONE - (ONE - _gap(rise, fv + fv, JOINT + JOINT)) * (ONE - _gap(u + shift, fu, JOINT))
+    inverse = ONE / (fu * fv)
+    across = _gap(v + v, fv + fv, HALF * fu * inverse, JOINT + JOINT)
+    return ONE - (ONE - across) * (ONE - _gap(u + _row(v), fu, fv * inverse, JOINT))
 
 
 @numba.njit(**INLINE)
 def bricks(u, v, w, fu, fv, fw):
     """The same in three dimensions: bricks are as deep as they are long."""
-    rise = v + v
-    row = np.floor(rise)
-    shift = HALF * (row - TWO * np.floor(row * HALF))
-    return ONE - (ONE - flat_bricks(u, v, fu, fv)) * (ONE - _gap(w + shift + HALF, fw, JOINT))
+    deep = _gap(w + _row(v) + HALF, fw, ONE / fw, JOINT)
+    return ONE - (ONE - flat_bricks(u, v, fu, fv)) * (ONE - deep)
 
 
 @numba.njit(**INLINE)
@@ -85,7 +96,10 @@ def _layer(u, v, h):
     fu, fv = np.floor(u), np.floor(v)
     x, y = np.uint32(np.int32(fu)), np.uint32(np.int32(fv))
     x0, y0 = np.uint32(x * np.uint32(ALONG)), np.uint32(np.uint32(y * np.uint32(ACROSS)) ^ h)
-    x1, y1 = np.uint32(x0 + np.uint32(ALONG)), np.uint32(np.uint32(np.uint32(y + np.uint32(1)) * np.uint32(ACROSS)) ^ h)
+    x1, y1 = (
+        np.uint32(x0 + np.uint32(ALONG)),
+        np.uint32(np.uint32(np.uint32(y * np.uint32(ACROSS)) + np.uint32(ACROSS)) ^ h),
+    )
     a = u - fu
     low = _between(a, _shuffle(np.uint32(x0 ^ y0)), _shuffle(np.uint32(x1 ^ y0)))
     high = _between(a, _shuffle(np.uint32(x0 ^ y1)), _shuffle(np.uint32(x1 ^ y1)))
