@@ -272,7 +272,9 @@ class World(envs.World):
         shown = np.where(np.isin(np.arange(self.n), rows), np.arange(self.n), rows[0]) if self._handle is None else rows
         built = family.build(self.config.scenery, {name: value[shown] for name, value in self._factors.items()})
         if self._handle is None:
-            self._handle = self._renderer.load(built, **self.config.look)
+            wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
+            wanted = tuple(name for name, sensor in wanted.items() if sensor in self.sensors)
+            self._handle = self._renderer.load(built, **self.config.look, sensors=wanted)
         else:
             self._handle.update(built, rows)
 

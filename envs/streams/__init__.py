@@ -62,7 +62,8 @@ class Camera:
         cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
         with self._lock:
             if self._handle is None or self._loaded != b:
-                self._handle, self._loaded = self._renderer.load(batch, **self._look), b
+                self._handle = self._renderer.load(batch, **self._look, sensors=("rgb",))
+                self._loaded = b
             else:
                 self._handle.update(batch, np.arange(b))
             rgb = self._handle.render(cameras).rgb
