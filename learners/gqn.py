@@ -9,7 +9,8 @@ says nothing.
 
 Differs from the paper: the decoder's last layer does not squash; with `read="attention"` (ours, not the paper's) the query
 does not read the sum: patches of the query's image, each knowing its ray, attend to patches of the context's images, each
-knowing its own, and a narrow summary of a few slots per view, again summed over views, is trained beside as the code for
+knowing its own; every pixel besides looks up the context's colours at points along its ray (`nets.sweep`) and may show a
+blend of them; and a narrow summary of a few slots per view, again summed over views, is trained beside as the code for
 agents. Several queries of a scene share one reading of its context.
 
     python -m learners.train gqn --env rooms
@@ -21,7 +22,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learners.nets import attention, codes, draw, images, rays, sheets, towers
+from learners.nets import attention, codes, draw, images, rays, sheets, sweep, towers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,11 @@ class Config:
     heads: int = 8
     """Attention heads of the reading; each but the last is inclined to look at another depth."""
     encoder_heads: int = 4
-    """Attention heads within a view."""
+    """Attention heads within a view, and of each slot."""
+    depths: int = 0
+    """Points along each pixel's ray at which the context's colours are looked up (read by attention); 0: none."""
+    coarse: int = 1
+    """Pixels of the image along the edge of one at which they are looked up."""
     n_slots: int = 16
     """Slots of the code for agents (read by attention)."""
     slot_dim: int = 32
@@ -109,8 +114,8 @@ class Config:
         """Learns in minutes on two cores; read by attention."""
         return cls(
             read="attention", image_size=32, representation_dim=128, n_queries=2, n_layers=2, shared_core=True, hidden=48,
-            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=0, n_read_blocks=4,
-            batch_size=16, steps=1600,
+            kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=0, n_read_blocks=4, depths=12,
+            batch_size=16, steps=1200,
             sigma_anneal=0.5, learning_rate=1e-3, learning_rate_end=1e-5, warmup=0.02, decay="cosine", decay_until=1.0,
             weight_decay=0.01, clip=1.0,
         )  # fmt: skip
@@ -121,9 +126,20 @@ class Config:
         return cls(
             read="attention", image_size=16, representation_dim=32, n_queries=2, max_context=3, n_layers=2,
             shared_core=True, hidden=16, kernel=3, z_channels=2, canvas=16, refine=1, n_encoder_blocks=1, n_read_blocks=2,
-            heads=2, encoder_heads=2, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5,
+            heads=2, encoder_heads=2, depths=3, n_slots=4, slot_dim=8, batch_size=8, steps=20, sigma_start=1.0, sigma_anneal=0.5,
             learning_rate=2e-3, learning_rate_end=2e-4, warmup=0.1, decay="cosine", decay_until=1.0, clip=1.0,
         )  # fmt: skip
+
+
+class Reading(NamedTuple):
+    """What a reader makes of a context for each of its queries."""
+
+    condition: Float[Tensor, "n d gy gx"]
+    """What the core is told at every step."""
+    canvas: Float[Tensor, "n u h w"] | None = None
+    """Where it begins to paint; None: nowhere."""
+    base: Float[Tensor, "n 3 h w"] | float = 0.0
+    """What is added to what it paints."""
 
 
 class SumReader(nn.Module):
@@ -155,15 +171,19 @@ class SumReader(nn.Module):
         return rearrange(sight, "(b v) (y x) d -> b v d y x", b=len(poses), y=math.isqrt(sight.shape[1]))
 
     def read(
-        self, views: Float[Tensor, "b v d y x"], poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
-    ) -> Float[Tensor, "b_q c gy gx"]:
-        """Condition of the core for each query: the sum over views, and the query's viewpoint, at every place."""
+        self,
+        views: Float[Tensor, "b v d y x"],
+        image: Float[Tensor, "b v 3 h w"],
+        poses: Float[Tensor, "b v 5"],
+        queries: Float[Tensor, "b q 5"],
+    ) -> "Reading":
+        """For each query the sum over views, and the query's viewpoint, at every place."""
         r = views.sum(1)
         if r.shape[-1] != self.grid:
             r = F.interpolate(r, (self.grid, self.grid)) if r.shape[-1] > 1 else r.expand(-1, -1, self.grid, self.grid)
         r = repeat(r, "b d y x -> (b q) d y x", q=queries.shape[1])
         v = towers.broadcast(self.viewpoint(queries).flatten(0, 1), self.grid, self.grid)
-        return torch.cat([r, v], 1)
+        return Reading(torch.cat([r, v], 1))
 
     def code(self, views: Float[Tensor, "b v d y x"]) -> Float[Tensor, "b v k d"]:
         """What each view adds to an agent's code."""
@@ -180,10 +200,10 @@ class AttentionReader(nn.Module):
         self.grid, self.fov, self.extent = config.image_size // config.patch, spec.fov, spec.extent
         self.heads = heads
         halvings = config.patch.bit_length() - 1
-        widths = [3] + [max(dim >> (halvings - 1 - i), 16) for i in range(halvings)]
+        widths = [3] + [max(dim >> 2 * (halvings - 1 - i), 16) for i in range(halvings)]
         self.look = nn.Sequential()
         for n_in, n_out in itertools.pairwise(widths):
-            self.look.extend([nn.Conv2d(n_in, n_out, 4, 2, 1), nn.SiLU()])
+            self.look.extend([nn.Conv2d(n_in, n_out, 4, 2, 1), nn.ReLU()])
         self.look.append(nn.Conv2d(widths[-1], dim, 1))
         self.place_view = nn.Linear(rays.N_RAY_FEATURES, dim)
         self.place_query = nn.Linear(rays.N_RAY_FEATURES, dim)
@@ -192,10 +212,16 @@ class AttentionReader(nn.Module):
         self.blocks = nn.ModuleList(attention.Block(dim, heads, dim) for _ in range(config.n_read_blocks))
         self.leave = nn.LayerNorm(dim)
         self.condition = dim
+        self.start = nn.ConvTranspose2d(dim, config.canvas, config.patch, config.patch)
+        self.sweep_size = config.image_size // config.coarse
+        self.weave = sweep.Weave(config.depths, config.canvas, 2 * config.canvas) if config.depths else None
+        self.register_buffer("shares", torch.linspace(1.0, 0.2, max(config.depths, 1)), persistent=False)
         # The agents' code: slots read each view alone and are summed, so that a new view is one more term.
-        self.slots = nn.Parameter(torch.randn(config.n_slots, dim) * dim**-0.5)
-        self.fill = attention.Block(dim, config.encoder_heads, dim, own=False, widen=2)
-        self.squeeze = nn.Linear(dim, config.slot_dim)
+        self.n_slots, pooled = config.n_slots, config.encoder_heads * dim
+        self.attend = nn.Linear(dim, config.n_slots * config.encoder_heads, bias=False)
+        self.fill = nn.Sequential(
+            nn.LayerNorm(pooled), nn.Linear(pooled, 2 * dim), nn.GELU(), nn.Linear(2 * dim, config.slot_dim)
+        )
         self.narrow_place = nn.Linear(rays.N_RAY_FEATURES, dim // 2)
         self.narrow = attention.Block(dim // 2, config.encoder_heads, config.slot_dim, own=False, widen=2)
         self.narrow_colour = nn.Linear(dim // 2, 3)
@@ -240,9 +266,13 @@ class AttentionReader(nn.Module):
         return rearrange(self.token_norm(x), "(b v) p d -> b v p d", b=b)
 
     def read(
-        self, views: Float[Tensor, "b v p d"], poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
-    ) -> Float[Tensor, "b_q d y x"]:
-        """What each patch of each query gathered."""
+        self,
+        views: Float[Tensor, "b v p d"],
+        image: Float[Tensor, "b v 3 h w"],
+        poses: Float[Tensor, "b v 5"],
+        queries: Float[Tensor, "b q 5"],
+    ) -> "Reading":
+        """What each patch of each query gathered, and each of its pixels."""
         b, q = queries.shape[:2]
         tokens = rearrange(views, "b v p d -> b (v p) d")
         bias = self.sightings(poses, queries).to(views.dtype)
@@ -256,13 +286,24 @@ class AttentionReader(nn.Module):
             normed = block.norm_own(x)
             x = x + block.own(normed, normed)
             x = x + block.think(x)
-        return rearrange(self.leave(x), "n (y x) d -> n d y x", y=self.grid)
+        condition = rearrange(self.leave(x), "n (y x) d -> n d y x", y=self.grid)
+        canvas = self.start(condition)
+        if self.weave is None:
+            return Reading(condition, canvas)
+        with torch.autocast(poses.device.type, enabled=False):
+            args = image.float(), poses.float(), queries.float(), self.shares, self.sweep_size, self.fov, self.extent
+            swept = sweep.sweep(*args)
+        if swept.shape[-1] != canvas.shape[-1]:
+            swept = F.interpolate(swept.flatten(1, 2), canvas.shape[-2:], mode="bilinear").unflatten(1, swept.shape[1:3])
+        return Reading(condition, *self.weave(swept, canvas))
 
     def code(self, views: Float[Tensor, "b v p d"]) -> Float[Tensor, "b v k s"]:
         """What each view adds to the slots."""
+        # Attention whose queries are fixed: one product gives all scores, and what is pooled are the tokens themselves.
         tokens = views.flatten(0, 1)
-        slots = self.fill(self.slots.expand(len(tokens), -1, -1), tokens)
-        return rearrange(self.squeeze(slots), "(b v) k s -> b v k s", b=len(views))
+        pooled = self.attend(tokens).mT.softmax(-1) @ tokens
+        slots = self.fill(rearrange(pooled, "n (k h) d -> n k (h d)", k=self.n_slots))
+        return rearrange(slots, "(b v) k s -> b v k s", b=len(views))
 
     def sketch(self, code: Float[Tensor, "b k s"], queries: Float[Tensor, "b q 5"]) -> Float[Tensor, "b_q 3 y x"]:
         """The query at one colour a patch, from the slots alone: what trains the slots."""
@@ -288,9 +329,6 @@ class Learner(nn.Module):
             self.reader.condition, config.hidden, config.z_channels, config.canvas, config.n_layers, config.patch,
             config.shared_core, config.kernel,
         )  # fmt: skip
-        self.start = None
-        if config.read == "attention":
-            self.start = nn.ConvTranspose2d(self.reader.condition, config.canvas, config.patch, config.patch)
         layers: list[nn.Module] = []
         for _ in range(config.refine):
             layers += [nn.Conv2d(config.canvas, config.canvas, 3, padding=1), nn.SiLU()]
@@ -311,12 +349,11 @@ class Learner(nn.Module):
         return self.reader.views(self.reader.sight(image.flatten(0, 1), poses.flatten(0, 1)), poses)
 
     def paint(
-        self, condition: Tensor, image: Tensor | None, generator: torch.Generator
+        self, reading: Reading, image: Tensor | None, generator: torch.Generator
     ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, " n"]]:
         """Mean image and KL; latents from the posterior if it is shown the image, from the prior if not."""
-        start = None if self.start is None else self.start(condition)
-        u, kl = self.core(condition, image, generator, start)
-        return self.finish(u), kl
+        u, kl = self.core(reading.condition, image, generator, reading.canvas)
+        return self.finish(u) + reading.base, kl
 
     def loss(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator, group: str = ""
@@ -328,7 +365,8 @@ class Learner(nn.Module):
         truth = image[:, c.max_context : self.n_views].flatten(0, 1)
         queries = poses[:, c.max_context : self.n_views]
         views = self.look(image[:, :n_context], poses[:, :n_context])
-        mean, kl = self.paint(self.reader.read(views, poses[:, :n_context], queries), truth, generator)
+        reading = self.reader.read(views, image[:, :n_context], poses[:, :n_context], queries)
+        mean, kl = self.paint(reading, truth, generator)
         sigma = self.sigma(step)
         likelihood = draw.log_likelihood(truth, mean, sigma)
         loss = (kl - likelihood).mean()
@@ -354,9 +392,9 @@ class Learner(nn.Module):
         n_samples: int = 1,
     ) -> Float[Tensor, "n_samples b q 3 h w"]:
         """Samples, from the prior, of what the queries would see: predictions, in which the truth has no part."""
-        views = self.look(images.to_float(image), poses)
-        condition = self.reader.read(views, poses, queries)
-        samples = [self.paint(condition, None, generator)[0].float().clamp(0, 1) for _ in range(n_samples)]
+        image = images.to_float(image)
+        reading = self.reader.read(self.look(image, poses), image, poses, queries)
+        samples = [self.paint(reading, None, generator)[0].float().clamp(0, 1) for _ in range(n_samples)]
         return rearrange(torch.stack(samples), "s (b q) c h w -> s b q c h w", b=len(image))
 
     @torch.no_grad()
@@ -390,7 +428,8 @@ class Learner(nn.Module):
                 if thorough:
                     note(f"psnr_mean_of_8/{n}", images.psnr(samples.mean(0)[:, 0], truth))
                 views = self.look(context, poses[:, :n])
-                posterior, kl = self.paint(self.reader.read(views, poses[:, :n], query), truth, generator)
+                reading = self.reader.read(views, context, poses[:, :n], query)
+                posterior, kl = self.paint(reading, truth, generator)
                 note(f"kl_nats/{n}", kl)
                 note(f"psnr_posterior/{n}", images.psnr(posterior, truth))
         return {name: torch.cat(values).mean().item() for name, values in rows.items()}

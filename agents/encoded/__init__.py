@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.encoded.sights import Blind, Codes, Pixels, State, digest, make, put, take
+from agents.encoded.sights import Blind, Codes, Pixels, State, digest, join, make, take
 from scenes.kit import errors
 
-__all__ = ["Blind", "Codes", "EncodedVecEnv", "Pixels", "State", "digest", "make", "put", "take"]
+__all__ = ["Blind", "Codes", "EncodedVecEnv", "Pixels", "State", "digest", "join", "make", "take"]
 
 
 class EncodedVecEnv(VecEnv):
@@ -70,26 +70,31 @@ class EncodedVecEnv(VecEnv):
         rewards = np.array(rewards, np.float32)
         self._returns += rewards
         self._lengths += 1
-        observation, self._memory = self.sight.see(self.world.observe(), self._memory)
-        self._check(observation, rewards)
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if dones.any():
-            rows = np.flatnonzero(dones)
-            self._report(rows, terminated, observation, infos)
-            observation = self._begin(dones, rows, observation)
-        return observation, rewards, dones, infos
-
-    def _report(self, rows, terminated, observation, infos) -> None:
-        """Fill in the infos of finished worlds and note their episodes."""
-        facts, last = self.world.facts(), _rows(observation, rows)
+        sensors, memory = self.world.observe(), self._memory
+        if not dones.any():
+            observation, self._memory = self.sight.see(sensors, memory)
+            self._check(observation, rewards, np.arange(self.num_envs))
+            return observation, rewards, dones, infos
+        # Last observations, seen with the old memory, are rows behind those of the worlds as they go on: one call for
+        # an encoder, to which a few rows cost nearly as much as all.
+        rows = np.flatnonzero(dones)
+        last, remembered = _rows(sensors, rows), take(memory, rows)
+        facts = self.world.facts()
         # Copies, since the worlds are about to begin anew in the same arrays.
-        factors = _rows(facts["factors"], rows)
+        success, factors = facts["success"][rows].copy(), _rows(facts["factors"], rows)
+        self.world.reset(dones)
+        self.world.observe(dones, out=sensors)
+        sensors = {name: np.concatenate([value, last[name]]) for name, value in sensors.items()}
+        observation, memory = self.sight.see(sensors, join(self.sight.reset(memory, dones), remembered))
+        self._check(observation, rewards, np.concatenate([np.arange(self.num_envs), rows]))
+        self._memory = {name: value[: self.num_envs] for name, value in memory.items()}
         for k, i in enumerate(rows):
-            episode = (float(self._returns[i]), int(self._lengths[i]), bool(facts["success"][i]))
+            episode = (float(self._returns[i]), int(self._lengths[i]), bool(success[k]))
             self.finished.append(episode)
             infos[i] = {
-                "terminal_observation": _row(last, k),
+                "terminal_observation": _row(observation, self.num_envs + k),
                 "TimeLimit.truncated": not terminated[i],
                 "episode": {"r": episode[0], "l": episode[1]},
                 "is_success": episode[2],
@@ -97,17 +102,9 @@ class EncodedVecEnv(VecEnv):
             }
         self._returns[rows] = 0
         self._lengths[rows] = 0
+        return _rows(observation, slice(self.num_envs)), rewards, dones, infos
 
-    def _begin(self, dones, rows, observation) -> Any:
-        """Reset finished worlds and their memory; observations with those of the new episodes in their rows."""
-        self.world.reset(dones)
-        sensors = _rows(self.world.observe(dones), rows)
-        memory = take(self.sight.reset(self._memory, dones), rows)
-        first, memory = self.sight.see(sensors, memory)
-        self._memory = put(self._memory, rows, memory)
-        return _replace(observation, rows, first)
-
-    def _check(self, observation, rewards) -> None:
+    def _check(self, observation, rewards, worlds) -> None:
         """Stop at the boundary, where world and field are known, rather than in a distribution's constructor."""
         vectors = observation["vector"] if isinstance(observation, dict) else observation
         # A sum is not finite if a term is not: one pass without a temporary array.
@@ -116,8 +113,9 @@ class EncodedVecEnv(VecEnv):
         for what, rows in (("observation", vectors), ("reward", rewards[:, None])):
             bad = np.flatnonzero(~np.isfinite(rows).all(1))
             if len(bad):
+                world = worlds[bad[0]]
                 raise errors.CaveError(
-                    f"{what} of world {bad[0]} is not finite at step {self._lengths[bad[0]]} of its episode "
+                    f"{what} of world {world} is not finite at step {self._lengths[world]} of its episode "
                     f"(seen through {self.sight.name}); the last checkpoint is good: mend the cause and --resume"
                 )
 
@@ -161,19 +159,11 @@ class EncodedVecEnv(VecEnv):
         return [None] * self.num_envs if image is None else list(image)
 
 
-def _rows(tree: Any, rows: np.ndarray) -> Any:
-    """Some rows of an array, or of every array of a dict, as copies."""
+def _rows(tree: Any, rows: Any) -> Any:
+    """Some rows of an array, or of every array of a dict; copies if `rows` are numbers."""
     return {name: value[rows] for name, value in tree.items()} if isinstance(tree, dict) else tree[rows]
 
 
 def _row(tree: Any, i: int) -> Any:
     return {name: value[i] for name, value in tree.items()} if isinstance(tree, dict) else tree[i]
 
-
-def _replace(tree: Any, rows: np.ndarray, part: Any) -> Any:
-    """A copy of a batch with some rows replaced."""
-    if isinstance(tree, dict):
-        return {name: _replace(value, rows, part[name]) for name, value in tree.items()}
-    tree = tree.copy()
-    tree[rows] = part
-    return tree

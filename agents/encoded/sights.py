@@ -52,10 +52,9 @@ def take(memory: dict[str, torch.Tensor], rows: Int[np.ndarray, " k"]) -> dict[s
     return {name: value[index.to(value.device)] for name, value in memory.items()}
 
 
-def put(memory: dict[str, torch.Tensor], rows: Int[np.ndarray, " k"], part: dict[str, torch.Tensor]):
-    """The memory with that of some worlds replaced; the tensors given are left as they were."""
-    index = torch.from_numpy(rows)
-    return {name: value.index_copy(0, index.to(value.device), part[name]) for name, value in memory.items()}
+def join(memory: dict[str, torch.Tensor], more: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The memory of some worlds and, behind it, of more."""
+    return {name: torch.cat([value, more[name]]) for name, value in memory.items()}
 
 
 class Blind:

@@ -5,8 +5,6 @@ checkpoint holds weights, optimiser, generators, worlds and the encoder's memory
 bits as the unbroken one, on the same CPU with the same number of threads.
 """
 
-import contextlib
-import ctypes
 import dataclasses
 import os
 import time
@@ -85,7 +83,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
             given = f"--{option.replace('_', '-')} is {getattr(run, option)}"
             raise errors.CaveError(f"{given}: give at least {least}", errors.USAGE)
     torch.set_num_threads(run.threads)
-    _keep_buffers()
+    learning.keep_buffers()
     module = agents.load_agent(name)
     sight = _sight(name, run, env_config)
     frozen = encoded.digest(sight.encoder)
@@ -191,18 +189,6 @@ def _sight(name: str, run: Run, env_config: Any) -> Any:
     if kept:
         sight.name = spec
     return sight
-
-
-def _keep_buffers() -> None:
-    """Ask the C library to keep large buffers instead of giving them back after every operation.
-
-    By default glibc maps every array above some 100 KiB anew, and the kernel clears its pages: a fifth to a third of
-    the time of a small network on a CPU. Elsewhere than on glibc nothing happens.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-            libc.mallopt(option, 1 << 30)
 
 
 def _resolved(run: Run) -> dict[str, str]:

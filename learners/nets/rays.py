@@ -59,7 +59,7 @@ def leaving(
 def ray_features(
     origins: Float[Tensor, "*b 3"], directions: Float[Tensor, "*b h w 3"], extent: float
 ) -> Float[Tensor, "*b h w f"]:
-    """What a token knows of its ray: origin, direction, moment, and sines of points along it.
+    """What a token knows of its ray: sines of its origin, direction, moment and reach, and of points along it.
 
     The moment (origin x direction) and the direction are the ray's Pluecker coordinates, the same wherever on the ray the
     camera stands. The points lie at fixed shares of the way to where the ray leaves the world; rays that pass through the
@@ -74,33 +74,36 @@ def ray_features(
     spread = origins[..., None, None, :].expand_as(directions)
     moment = torch.linalg.cross(spread, directions)
     far = leaving(origins, directions, extent)[..., None]
-    plain = torch.cat([2 * spread / extent, directions, 2 * moment / extent, far / extent], -1)
-    points = [spread + share * far * directions for share in SHARES]
-    # One product and one sine for all the waves: an agent pays for this at every frame that it sees.
-    weights, offsets = (value.to(plain) for value in _waves(extent))
-    waves = torch.addmm(offsets, torch.cat([plain, *points], -1).flatten(0, -2), weights).sin_()
-    return torch.cat([plain, waves.unflatten(0, plain.shape[:-1])], -1)
+    ray = torch.cat([spread, directions, moment, far, far * directions], -1)
+    # One product and one sine for everything: an agent pays for this at every frame that it sees.
+    weights, offsets = (value.to(ray) for value in _waves(extent))
+    return torch.addmm(offsets, ray.flatten(0, -2), weights).sin_().unflatten(0, directions.shape[:-1])
 
 
 SHARES = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
-N_RAY_FEATURES = 10 + 60 + 24 * (len(SHARES) - 1) + 42
+N_RAY_FEATURES = 60 + 24 * (len(SHARES) - 1) + 42
 """Length f of `ray_features`."""
 
 
 @functools.lru_cache(maxsize=16)
-def _waves(extent: float) -> tuple[Float[Tensor, "28 w"], Float[Tensor, " w"]]:
-    """Frequencies, as a matrix from the plain features and the points to phases, and offsets that make sines cosines.
+def _waves(extent: float) -> tuple[Float[Tensor, "13 f"], Float[Tensor, " f"]]:
+    """What takes a ray (origin, direction, moment, reach, reach times direction) to its phases, and the offsets that make
+    half of the sines cosines.
 
     Each group of numbers has its octaves, starting at a period: for each number all octaves' sines, then all the cosines.
     """
-    groups = [(10, 3, 4.0), *[(3, 4, 2 * extent)] * (len(SHARES) - 1), (3, 7, 2 * extent)]
-    blocks, offsets = [], []
-    for size, octaves, period in groups:
+    eye = torch.eye(13)
+    own = eye[:, :10] / torch.tensor([extent / 2] * 3 + [1.0] * 3 + [extent / 2] * 3 + [extent])
+    # A point at a share of the way is the origin and that share of reach times direction.
+    points = [eye[:, :3] + share * eye[:, 10:] for share in SHARES]
+    groups = [(own, 3, 4.0), *[(point, 4, 2 * extent) for point in points[:-1]], (points[-1], 7, 2 * extent)]
+    weights, offsets = [], []
+    for numbers, octaves, period in groups:
         frequencies = 2 * math.pi / period * 2.0 ** torch.arange(octaves)
-        block = torch.kron(torch.eye(size), frequencies[None])
-        blocks.append(torch.cat([block, block], 1))
-        offsets += [torch.zeros(size * octaves), torch.full((size * octaves,), math.pi / 2)]
-    return torch.block_diag(*blocks), torch.cat(offsets)
+        phases = torch.kron(numbers, frequencies[None])
+        weights += [phases, phases]
+        offsets += [torch.zeros(phases.shape[1]), torch.full((phases.shape[1],), math.pi / 2)]
+    return torch.cat(weights, 1), torch.cat(offsets)
 
 
 def sightings(

@@ -134,7 +134,7 @@ def test_a_number_that_is_not_finite_is_named_at_the_boundary(guess):
     venv.reset()
     shown = world.observe()
     shown["state"][1, 0] = np.nan
-    world.observe = lambda mask=None: shown
+    world.observe = lambda mask=None, out=None: shown
     with pytest.raises(errors.CaveError, match="observation of world 1"):
         venv.step(np.array([0, 0, 0]))
 
