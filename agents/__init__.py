@@ -133,8 +133,9 @@ def load_policy(run: str | os.PathLike, device: str = "cpu") -> Policy:
         # Relative to the run, so that a folder of runs may move as a whole.
         spec = os.path.normpath(folder.parent / card["encoder_folder"])
     sight = encoded.make(
-        spec, env=card["env"], env_config=env_config, frames=card["frames"], device=device, precision=card["precision"]
-    )
+        spec, env=card["env"], env_config=env_config, frames=card["frames"], frame_size=card["frame_size"],
+        device=device, precision=card["precision"],
+    )  # fmt: skip
     sight.name = card["encoder_name"]
     if encoded.digest(sight.encoder) != card["encoder_hash"]:
         raise errors.CaveError(f"{folder}: the encoder {spec} has changed since this policy was trained on it")
@@ -306,5 +307,5 @@ def _card(folder: Path, files: dict[str, bytes]) -> dict[str, Any]:
     return card
 
 
-_CARD = ("agent", "config", "env", "env_config", "split", "seed", "frames", "precision", "env_steps")
+_CARD = ("agent", "config", "env", "env_config", "split", "seed", "frames", "frame_size", "precision", "env_steps")
 _CARD += ("encoder", "encoder_name", "encoder_hash", "encoder_folder")

@@ -32,7 +32,7 @@ class Config:
 
     learning_rate: float = 7e-4
     """Step size of Adam."""
-    n_steps: int = 32
+    n_steps: int = 16
     """Steps of every world between two updates."""
     batch_size: int = 1024
     """Observations per gradient step; best a divisor of `n_steps` times the number of worlds."""
@@ -57,9 +57,7 @@ class Config:
         limits = {"n_steps": (1, 10**6), "batch_size": (2, 10**9), "n_epochs": (1, 10**4), "learning_rate": (0.0, 1.0)}
         limits |= {"gamma": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "clip_range": (1e-9, 10.0), "ent_coef": (0.0, 1e3)}
         limits |= {"vf_coef": (0.0, 1e3), "max_grad_norm": (1e-9, 1e9)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise errors.CaveError(f"ppo: {name} is {getattr(self, name)}, wanted {low} to {high:g}", errors.USAGE)
+        errors.within("ppo", self, limits)
         if any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"ppo: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
 

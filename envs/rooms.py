@@ -101,10 +101,7 @@ class Config:
     def __post_init__(self):
         limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "supersample": (1, 8)}
         limits["image_size"] = (1, 4096)
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                given = getattr(self, name)
-                raise errors.CaveError(f"rooms: {name} is {given}, wanted {low} to {high:g}", errors.USAGE)
+        errors.within("rooms", self, limits)
         choices = {"goal": _NAMES, "actions": ("discrete", "continuous"), "cameras": ("ring", "free")}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:

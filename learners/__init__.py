@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+SCHEDULE = {
+    "batch_size": (1, 10**6), "steps": (1, 10**9), "learning_rate": (0.0, 1.0), "learning_rate_end": (0.0, 1.0),
+    "warmup": (0.0, 1.0), "decay_until": (0.0, 1.0), "weight_decay": (0.0, 1.0), "clip": (0.0, 1e9),
+}  # fmt: skip
+"""Limits of the numbers that every learner's config shares, for its own check (`scenes.kit.errors.within`)."""
+
+
 class Learner(Protocol):
     """What the trainer asks of a learner. It knows nothing of optimisers, devices, logging or files."""
 

@@ -23,7 +23,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import learners
 from learners.nets import codes, draw, images, sheets
+from scenes.kit import errors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,12 @@ class Config:
     """Decoupled weight decay."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 leaves it alone."""
+
+    def __post_init__(self):
+        limits = {"image_size": (16, 1024), "n_latents": (1, 10**4), "width": (1, 10**4), "beta": (0.0, 1e6)}
+        errors.within("beta_vae", self, {**limits, "sigma": (1e-3, 10.0), **learners.SCHEDULE})
+        if self.image_size % 16:
+            raise errors.CaveError(f"beta_vae: image_size is {self.image_size}, wanted a multiple of 16", errors.USAGE)
 
     @classmethod
     def small(cls) -> "Config":

@@ -31,7 +31,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import learners
 from learners.nets import attention, codes, draw, images, rays, sheets, sweep, towers
+from scenes.kit import errors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,31 @@ class Config:
     """Decoupled weight decay."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 leaves it alone."""
+
+    def __post_init__(self):
+        many = (1, 10**4)
+        limits = {
+            "image_size": (8, 1024),
+            "representation_dim": (8, 10**4),
+            "max_context": (1, 100),
+            "n_queries": (1, 100),
+        }
+        limits |= dict.fromkeys(("n_layers", "hidden", "z_channels", "canvas", "heads", "encoder_heads"), many)
+        limits |= dict.fromkeys(("n_slots", "slot_dim", "n_components"), many)
+        limits |= dict.fromkeys(("refine", "n_encoder_blocks", "n_read_blocks"), (0, 100))
+        limits |= {"kernel": (1, 99), "patch": (1, 64), "depths": (0, 256), "coarse": (1, 64)}
+        limits |= {"sigma_start": (1e-3, 10.0), "sigma_end": (1e-3, 10.0), "sigma_anneal": (1e-9, 1.0)}
+        errors.within("gqn", self, {**limits, **learners.SCHEDULE})
+        for name, whole in (("patch", "image_size"), ("coarse", "image_size"), ("heads", "representation_dim")):
+            part, size = getattr(self, name), getattr(self, whole)
+            if size % part:
+                raise errors.CaveError(f"gqn: {name} is {part}, wanted a divisor of {whole}, {size}", errors.USAGE)
+        if self.patch & (self.patch - 1) or self.kernel % 2 == 0:
+            given = f"patch is {self.patch} and kernel {self.kernel}"
+            raise errors.CaveError(f"gqn: {given}, wanted a power of two and an odd number", errors.USAGE)
+        if self.read == "attention" and self.representation_dim % (2 * self.encoder_heads):
+            given = f"encoder_heads is {self.encoder_heads}, wanted a divisor of half of representation_dim"
+            raise errors.CaveError(f"gqn: {given}, {self.representation_dim}", errors.USAGE)
 
     @classmethod
     def small(cls) -> "Config":
@@ -294,7 +321,9 @@ class AttentionReader(nn.Module):
             args = image.float(), poses.float(), queries.float(), self.shares, self.sweep_size, self.fov, self.extent
             swept = sweep.sweep(*args)
         if swept.shape[-1] != canvas.shape[-1]:
-            swept = F.interpolate(swept.flatten(1, 2), canvas.shape[-2:], mode="bilinear").unflatten(1, swept.shape[1:3])
+            swept = F.interpolate(swept.flatten(1, 2), canvas.shape[-2:], mode="bilinear").unflatten(
+                1, swept.shape[1:3]
+            )
         return Reading(condition, *self.weave(swept, canvas))
 
     def code(self, views: Float[Tensor, "b v p d"]) -> Float[Tensor, "b v k s"]:

@@ -68,10 +68,7 @@ def _check(config: Config) -> None:
         if shape not in SHAPES:
             raise errors.unknown("shape", shape, SHAPES)
     limits = {"n_objects": (1, 12), "side": (4.0, 100.0), "gap": (0.0, 2.0), "hue_gap": (0.0, 0.5)}
-    for name, (low, high) in limits.items():
-        if not low <= getattr(config, name) <= high:
-            given = getattr(config, name)
-            raise errors.CaveError(f"rooms: {name} is {given}, wanted {low} to {high}", errors.USAGE)
+    errors.within("rooms", config, limits)
     for low, high in config.new_hues:
         if not 0 <= low < high <= 1:
             raise errors.CaveError(f"rooms: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)

@@ -166,4 +166,3 @@ def _rows(tree: Any, rows: Any) -> Any:
 
 def _row(tree: Any, i: int) -> Any:
     return {name: value[i] for name, value in tree.items()} if isinstance(tree, dict) else tree[i]
-

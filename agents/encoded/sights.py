@@ -27,7 +27,10 @@ from learners.training import loop
 from scenes.kit import errors, options
 
 SMALLEST_IMAGE = 36
-"""Pixels along an edge: below this Stable-Baselines3's convolutions (8/4, 4/2, 3/1) have nothing left to see."""
+"""Pixels along an edge: below this Stable-Baselines3's convolutions (8/4, 4/2, 3/1) have nothing left to see.
+
+Also the default of `Pixels`: small learners get 32, and what a policy sees itself should not be much finer.
+"""
 
 DEFAULT_FRAMES = 5
 """Frames that `pixels` remembers: as many views as the GQN encoder does."""
@@ -117,15 +120,21 @@ class Pixels:
 
     Args:
         frames: How many frames are remembered, at least 1.
+        size: Height and width of a frame.
     """
 
     name = "pixels"
     encoder = None
-    image_size = None
 
-    def __init__(self, frames: int = DEFAULT_FRAMES):
+    def __init__(self, frames: int = DEFAULT_FRAMES, size: int = SMALLEST_IMAGE):
         if frames < 1:
             raise errors.CaveError(f"--frames is {frames}: pixels need at least 1 frame", errors.USAGE)
+        if size < SMALLEST_IMAGE:
+            raise errors.CaveError(
+                f"--frame-size is {size}: Stable-Baselines3's pixel policy needs at least {SMALLEST_IMAGE}",
+                errors.USAGE,
+            )
+        self.image_size = (size, size)
         self.sensors = ("image", "pose", "goal")
         self.frames = frames
         self._size = (0, 0)
@@ -135,8 +144,8 @@ class Pixels:
         height, width, _ = offered["image"].shape
         if min(height, width) < SMALLEST_IMAGE:
             raise errors.CaveError(
-                f"images of {height}x{width} are too small for Stable-Baselines3's pixel policy: give the environment "
-                f"images of at least {SMALLEST_IMAGE}x{SMALLEST_IMAGE}",
+                f"images of {height}x{width} are too small for Stable-Baselines3's pixel policy: it wants at least "
+                f"{SMALLEST_IMAGE}x{SMALLEST_IMAGE}",
                 errors.USAGE,
             )
         self._size = (height, width)
@@ -239,6 +248,7 @@ def make(
     env_config: Any,
     split: str = "train",
     frames: int = DEFAULT_FRAMES,
+    frame_size: int = SMALLEST_IMAGE,
     seed: int = 0,
     size: str = "small",
     device: str = "cpu",
@@ -253,6 +263,7 @@ def make(
         env_config: Its `Config`.
         split: Its split.
         frames: Frames that `pixels` remembers.
+        frame_size: Their height and width.
         seed: Of an untrained encoder's weights.
         size: Of an untrained encoder: tiny, small or paper.
         device: Where an encoder computes.
@@ -265,7 +276,7 @@ def make(
     if spec == "state":
         return State()
     if spec == "pixels":
-        return Pixels(frames)
+        return Pixels(frames, frame_size)
     kind, colon, learner = spec.partition(":")
     if colon and kind == "untrained":
         encoder, card = untrained(learner, env, env_config, split, seed, size)

@@ -36,10 +36,12 @@ class Run:
     """Root of all randomness."""
     split: str = "train"
     """Split of the environment to learn in."""
-    n_worlds: int = 64
+    n_worlds: int = 128
     """Worlds that run side by side."""
     frames: int = 5
     """Frames that pixels remembers, the newest among them."""
+    frame_size: int = encoded.sights.SMALLEST_IMAGE
+    """Height and width of those frames."""
     size: Literal["tiny", "small", "paper"] = "small"
     """Of an untrained encoder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -115,7 +117,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         )
     card = {
         "agent": name, "config": options.to_dict(config), "env": run.env, "env_config": options.to_dict(env_config),
-        "split": run.split, "seed": run.seed, "frames": run.frames, "env_steps": agent.env_steps,
+        "split": run.split, "seed": run.seed, "frames": run.frames, "frame_size": run.frame_size, "env_steps": agent.env_steps,
         "encoder": run.encoder, "encoder_name": sight.name, "encoder_hash": frozen, "encoder_hash_after": frozen,
         "encoder_folder": _encoder_folder(sight, run, folder), "encoder_card": getattr(sight, "card", {}),
         "sensors": list(sight.sensors), **_resolved(run), "provenance": runs.provenance(),
@@ -184,6 +186,7 @@ def _sight(name: str, run: Run, env_config: Any) -> Any:
     kept = run.resume and spec.startswith("untrained:") and own.is_dir()
     sight = encoded.make(
         str(own) if kept else spec, env=run.env, env_config=env_config, split=run.split, frames=run.frames,
+        frame_size=run.frame_size,
         seed=seeds.derive(run.seed, "untrained"), size=run.size, runs=run.runs, **_resolved(run),
     )  # fmt: skip
     if kept:

@@ -34,7 +34,7 @@ class Study:
     """What learns to act."""
     env_steps: int = 200_000
     """Interactions of each policy; every encoder gets the same."""
-    n_worlds: int = 64
+    n_worlds: int = 128
     """Worlds that a policy learns in side by side."""
     runs: Path = Path("runs")
     """Folder that holds the runs."""

@@ -65,6 +65,11 @@ class Run:
     n_held_out: int = 1000
     """Held-out scenes of the last evaluation."""
 
+    def __post_init__(self):
+        many = (1, 10**9)
+        limits = {"steps": (0, 10**9), "checkpoint_every": many, "evaluate_every": many, "n_held_out": (2, 10**9)}
+        errors.within("learners.train", self, limits)
+
 
 def sized(kind: type, size: str, device: str) -> Any:
     """The learner's config of a size; auto is the paper's where there is a GPU and small where not."""
@@ -241,8 +246,10 @@ def bar(total: int, start: int) -> tuple[Any, Callable[[int, str], None]]:
 
 def held_out(stream: Any, n_scenes: int, batch_size: int, device: str) -> Iterator[dict[str, Tensor]]:
     """Batches of a held-out stream until `n_scenes` were seen."""
-    for step in range(-(-n_scenes // batch_size)):
-        rows = min(batch_size, n_scenes - step * batch_size)
+    n_batches = -(-n_scenes // batch_size)
+    for step in range(n_batches):
+        # Shared out evenly, since a batch of one scene has no other scenes to take a mean of.
+        rows = n_scenes // n_batches + (step < n_scenes % n_batches)
         yield {name: value[:rows] for name, value in to_tensors(stream.draw(step), device).items()}
 
 

@@ -1,7 +1,8 @@
 """One-line errors: what was given, what is accepted, what to do."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 USAGE, FAILED = 2, 1
 """Exit codes: a command that was asked for something it cannot know; a run that could not go on."""
@@ -26,3 +27,14 @@ def unknown(what: str, given: str, accepted: Iterable[str]) -> CaveError:
     close = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return CaveError(f"unknown {what} {given!r}: choose from {', '.join(names)}{hint}", USAGE)
+
+
+def within(what: str, config: Any, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse a config of which a number lies outside its limits, both of them allowed.
+
+    Raises:
+        CaveError: names the number and what was wanted.
+    """
+    for name, (low, high) in limits.items():
+        if not low <= getattr(config, name) <= high:
+            raise CaveError(f"{what}: {name} is {getattr(config, name)}, wanted {low:g} to {high:g}", USAGE)

@@ -277,7 +277,6 @@ def test_a_sweep_finds_the_walls_and_floor_of_real_rooms():
 
 def test_a_sweep_agrees_with_a_slow_one():
     """Point by point: projected with a rotation matrix, looked up in the nearest pixel of a smooth picture."""
-    g = torch.Generator().manual_seed(0)
     ramp = torch.linspace(0, 1, 33)
     image = torch.stack([ramp.expand(33, 33), ramp[:, None].expand(33, 33), torch.zeros(33, 33)])[None, None]
     image = torch.cat([image, 0.5 * image], 1)
