@@ -21,6 +21,7 @@ from jaxtyping import Int
 
 import scenes
 from scenes import renderers
+from scenes.geometry import meshes
 from scenes.kit import errors
 
 _NEAR, _FAR = 0.01, 1000.0
@@ -28,7 +29,6 @@ _SHADOWS = 4096
 """Rows and columns of a shadow map: MuJoCo's default."""
 _MEMORY = 2**30
 """Bytes that the shadow maps of all scenes of a handle may take; each scene has its own."""
-_FACETS = 32
 _PLANE, _CONE, _TORUS = (scenes.KINDS.index(name) for name in ("plane", "cone", "torus"))
 
 _gl = concurrent.futures.ThreadPoolExecutor(1, "mujoco-gl")
@@ -284,7 +284,7 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
         size = batch.size[i].astype(np.float64)
         body = spec.worldbody.add_body(pos=batch.position[i], quat=batch.rotation[i])
         if kind in (_CONE, _TORUS):
-            corners, faces = _cone(*size[:2]) if kind == _CONE else _torus(*size[:2])
+            corners, faces = meshes.mesh(kind, size)
             mesh = spec.add_mesh(name=f"mesh{i}", uservert=corners.ravel(), userface=faces.ravel())
             # It has no thickness to weigh: bodies stand still.
             mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
@@ -295,24 +295,3 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
             name = f"mjGEOM_{scenes.KINDS[kind].upper()}"
             body.add_geom(type=getattr(mujoco.mjtGeom, name), size=size, contype=0, conaffinity=0, **look)
     return spec.compile()
-
-
-def _cone(radius: float, half: float) -> tuple[np.ndarray, np.ndarray]:
-    """Corners n 3 and faces m 3, counter-clockwise from outside."""
-    turn = np.arange(_FACETS) * 2 * math.pi / _FACETS
-    rim = np.stack([radius * np.cos(turn), radius * np.sin(turn), np.full(_FACETS, -half)], 1)
-    near, tip, base = np.arange(_FACETS), np.full(_FACETS, _FACETS), np.full(_FACETS, _FACETS + 1)
-    far = (near + 1) % _FACETS
-    faces = np.concatenate([np.stack([near, far, tip], 1), np.stack([far, near, base], 1)])
-    return np.concatenate([rim, [[0, 0, half], [0, 0, -half]]]), faces.astype(np.int32)
-
-
-def _torus(radius: float, tube: float) -> tuple[np.ndarray, np.ndarray]:
-    """The same of a torus."""
-    u, v = np.divmod(np.arange(2 * _FACETS * _FACETS), _FACETS)
-    around, across = u * math.pi / _FACETS, v * 2 * math.pi / _FACETS
-    out = radius + tube * np.cos(across)
-    corners = np.stack([out * np.cos(around), out * np.sin(around), tube * np.sin(across)], 1)
-    next_u, next_v = (u + 1) % (2 * _FACETS) * _FACETS, (v + 1) % _FACETS
-    a, b, c, d = u * _FACETS + v, next_u + v, next_u + next_v, u * _FACETS + next_v
-    return corners, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)

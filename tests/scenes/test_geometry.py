@@ -1,0 +1,182 @@
+"""Solids as meshes and scenes as files: read back by the programs they are for."""
+
+import io
+import json
+import math
+
+import mujoco
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+import scenes
+from scenes import export, rooms
+from scenes.geometry import files, meshes
+from scenes.kit import errors
+
+
+def some(n=3, seed=0):
+    return scenes.sample(rooms, rooms.Config(), "test", seed, np.arange(n))
+
+
+VOLUMES = {
+    "box": ((0.3, 0.4, 0.5), 8 * 0.3 * 0.4 * 0.5),
+    "sphere": ((0.5, 0, 0), 4 / 3 * math.pi * 0.5**3),
+    "capsule": ((0.3, 0.4, 0), math.pi * 0.3**2 * 0.8 + 4 / 3 * math.pi * 0.3**3),
+    "cylinder": ((0.3, 0.4, 0), math.pi * 0.3**2 * 0.8),
+    "cone": ((0.3, 0.4, 0), math.pi * 0.3**2 * 0.8 / 3),
+    "ellipsoid": ((0.3, 0.4, 0.5), 4 / 3 * math.pi * 0.3 * 0.4 * 0.5),
+    "torus": ((0.5, 0.2, 0), 2 * math.pi**2 * 0.5 * 0.2**2),
+}
+
+
+@pytest.mark.parametrize("name", [kind for kind in scenes.KINDS if kind != "plane"])
+def test_a_mesh_is_closed_faces_out_and_holds_its_solid_s_volume(name):
+    size, volume = VOLUMES[name]
+    made = trimesh.Trimesh(*meshes.mesh(scenes.KINDS.index(name), np.array(size)))
+    assert made.is_watertight and made.is_winding_consistent
+    assert volume * 0.97 < made.volume <= volume * 1.0001  # facets lie within what is round
+
+
+def test_a_plane_s_mesh_is_seen_from_above_and_is_bounded():
+    for size, area in (((2, 3, 0), 24.0), ((0, 0, 0), (2 * meshes.UNBOUNDED) ** 2)):
+        made = trimesh.Trimesh(*meshes.mesh(0, np.array(size)))
+        assert made.area == pytest.approx(area)
+        np.testing.assert_allclose(made.face_normals, [[0, 0, 1]] * 2)
+
+
+def test_mujoco_reads_the_mjcf_and_finds_every_solid_where_it_is():
+    batch = some()
+    for i in range(len(batch)):
+        one = batch[i]
+        model = mujoco.MjModel.from_xml_string(files.mjcf(one))
+        assert model.ngeom == len(one.kind) and model.nlight == 1
+        np.testing.assert_allclose(model.body_pos[1:], one.position, atol=1e-6)
+        aligned = np.abs((model.body_quat[1:] * one.rotation).sum(1))
+        np.testing.assert_allclose(aligned, 1, atol=1e-6)
+        for k, kind in enumerate(one.kind):
+            name = scenes.KINDS[kind]
+            wanted = "mesh" if name in ("cone", "torus") else name
+            assert model.geom_type[k] == getattr(mujoco.mjtGeom, f"mjGEOM_{wanted.upper()}")
+            if name in ("box", "ellipsoid"):
+                np.testing.assert_allclose(model.geom_size[k], one.size[k], atol=1e-6)
+
+
+def test_bullet_reads_the_urdf_and_its_rays_meet_the_solids_there(tmp_path):
+    import pybullet
+
+    batch = some(4, seed=2)
+    client = pybullet.connect(pybullet.DIRECT)
+    try:
+        for i in range(len(batch)):
+            pybullet.resetSimulation(client)
+            folder = tmp_path / str(i)  # PyBullet remembers what a path held
+            folder.mkdir()
+            for name, data in files.urdf(batch[i], folder="").items():
+                (folder / name).write_bytes(data)
+            body = pybullet.loadURDF(str(folder / "scene.urdf"), useFixedBase=True, physicsClientId=client)
+            one = batch[i]
+            assert pybullet.getNumJoints(body, client) == len(one.kind)
+            for k in range(one.first_object, len(one.kind)):
+                # From above, a ray through the middle of an object meets it before the floor; a torus stands upright.
+                x, y, _ = (float(value) for value in one.position[k])
+                hit = pybullet.rayTest((x, y, 5), (x, y, -1), physicsClientId=client)[0]
+                assert hit[0] == body and hit[1] == k
+                low, high = pybullet.getAABB(body, k, client)
+                middle = (np.array(low) + high) / 2
+                np.testing.assert_allclose(middle[:2], one.position[k, :2], atol=0.03)
+    finally:
+        pybullet.disconnect(client)
+
+
+def test_a_glb_keeps_shapes_colours_and_places_with_y_up():
+    one = some()[0]
+    read = trimesh.load(io.BytesIO(files.glb(one)), file_type="glb")
+    assert len(read.geometry) == len(one.kind)
+    for k in range(one.first_object, len(one.kind)):
+        name = f"solid{k}-{scenes.KINDS[one.kind[k]]}"
+        pose, geometry = read.graph[name]
+        own = trimesh.Trimesh(*meshes.mesh(int(one.kind[k]), one.size[k]), process=False)
+        assert read.geometry[geometry].volume == pytest.approx(own.volume, rel=1e-3)
+        x, y, z = one.position[k]
+        np.testing.assert_allclose(pose[:3, 3], (x, z, -y), atol=1e-5)
+        colour = np.array(read.geometry[geometry].visual.material.baseColorFactor[:3], float)
+        wanted = one.colour[k].mean(0) if one.texture[k] else one.colour[k, 0]
+        np.testing.assert_allclose(colour / 255 if colour.max() > 1 else colour, wanted, atol=0.01)
+
+
+def test_angles_of_a_urdf_are_those_of_its_quaternions():
+    rng = np.random.default_rng(0)
+    for quaternion in [*rng.normal(size=(50, 4)), [0.5, 0.5, 0.5, 0.5], [1, 0, 1, 0], [1, 0, -1, 0]]:
+        quaternion = np.asarray(quaternion) / np.linalg.norm(quaternion)
+        roll, pitch, yaw = files._roll_pitch_yaw(quaternion)
+        made = trimesh.transformations.euler_matrix(roll, pitch, yaw, "sxyz")[:3, :3]
+        np.testing.assert_allclose(made, scenes.rotation_matrices(quaternion), atol=1e-6)
+
+
+def test_a_file_holds_one_scene():
+    for write in (files.mjcf, files.urdf, files.glb):
+        with pytest.raises(errors.CaveError, match="one scene, not 3"):
+            write(some())
+
+
+LINE = "rooms --n 3 --views 2 --size 24 --seed 5 --split test --name one --models glb"
+
+
+def test_an_export_s_cameras_see_what_its_pictures_show(tmp_path):
+    folder = export.main([*LINE.split(), "--runs", str(tmp_path)])
+    one = folder / "scenes" / "00000001"
+    tree = json.loads((one / "transforms.json").read_text())
+    solids = scenes.Scenes.from_json((one / "scene.json").read_text())
+    compared = 0
+    for frame in tree["frames"]:
+        rgb, depth, ids = (
+            np.array(Image.open(one / frame[key])) for key in ("file_path", "depth_file_path", "ids_file_path")
+        )
+        assert rgb.shape == (24, 24, 3) and rgb.std() > 5 and depth.dtype == ids.dtype == np.uint16
+        # Every pixel's point, from its depth and the frame's matrix, lies within its solid's bounding sphere.
+        pose = np.array(frame["transform_matrix"])
+        rows, columns = np.nonzero(ids > solids.first_object)
+        z = depth[rows, columns] / 1000
+        x = (columns + 0.5 - tree["cx"]) / tree["fl_x"] * z
+        y = -(rows + 0.5 - tree["cy"]) / tree["fl_y"] * z
+        points = np.stack([x, y, -z, np.ones_like(z)], 1) @ pose.T
+        k = ids[rows, columns] - 1
+        away = np.linalg.norm(points[:, :3] - solids.position[k], axis=1)
+        assert (away <= np.linalg.norm(solids.size[k], axis=1) + solids.size[k, 0] + 0.02).all()
+        compared += len(k)
+    assert compared > 10
+
+
+def test_an_interrupted_export_goes_on_to_the_same_bytes_and_damage_is_told(tmp_path, capsys):
+    whole = export.main([*LINE.split(), "--runs", str(tmp_path / "a")])
+    broken = export.main([*LINE.split(), "--runs", str(tmp_path / "b")])
+    for file in (broken / "scenes" / "00000001").iterdir():
+        file.unlink()
+    (broken / "scenes" / "00000001").rmdir()
+    export.main([*LINE.split(), "--runs", str(tmp_path / "b"), "--resume"])
+    assert "2 of them there already" in capsys.readouterr().out
+    names = sorted(path.relative_to(whole) for path in (whole / "scenes").rglob("*.*"))
+    assert len(names) == 3 * (2 * 3 + 4)
+    for name in names:
+        assert (whole / name).read_bytes() == (broken / name).read_bytes()
+    (broken / "scenes" / "00000002" / "rgb-0000.png").write_bytes(b"x")
+    with pytest.raises(errors.CaveError, match="rgb-0000.png is damaged"):
+        export.main([*LINE.split(), "--runs", str(tmp_path / "b"), "--resume"])
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("rooms --split tset", "did you mean 'test'"),
+        ("rooms --n 0", "n is 0"),
+        ("rooms --sensors rbg", "did you mean 'rgb'"),
+        ("rooms --models gbl", "did you mean 'glb'"),
+    ],
+)
+def test_slips_write_nothing(line, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.CaveError, match=told):
+        export.main(line.split())
+    assert not list(tmp_path.iterdir())
