@@ -1,0 +1,392 @@
+"""The state of any MuJoCo model as `Scenes`, so that models that exist get the fast renderer's pixels with no edit.
+
+For a person who has an `MjModel` and an `MjData` and wants a picture, two lines, as with `mujoco.Renderer`:
+
+    renderer = envs.physics.mujoco.Renderer(model, 64, 64)
+    picture = renderer.update_scene(data, camera="track") or renderer.render()
+
+and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
+
+What is kept: planes, spheres, capsules, ellipsoids, cylinders and boxes of the visible groups, their colours or their
+materials', checkers, the model's cameras (those that track, too) and lights, and the head light that goes with a camera.
+What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images (drawn in their mean
+colour), the cones and fading of lights. Meshes, height fields, skins and tendons cannot be drawn yet: a model whose meshes
+are visible is refused.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
+
+import scenes
+from scenes import renderers
+from scenes.kit import errors
+
+_TYPES = mujoco.mjtGeom
+_KINDS = {
+    int(_TYPES.mjGEOM_PLANE): "plane", int(_TYPES.mjGEOM_SPHERE): "sphere", int(_TYPES.mjGEOM_CAPSULE): "capsule",
+    int(_TYPES.mjGEOM_ELLIPSOID): "ellipsoid", int(_TYPES.mjGEOM_CYLINDER): "cylinder", int(_TYPES.mjGEOM_BOX): "box",
+}  # fmt: skip
+GROUPS = (True, True, True, False, False, False)
+"""Groups of geoms that are shown: MuJoCo's default."""
+_DEFAULT = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
+"""The colour of a geom that was given none: its material's counts, if it has one."""
+_PLAIN, _CHECKER = (scenes.TEXTURES.index(name) for name in ("plain", "checker"))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class States:
+    """What of `b` states of one model a picture depends on; made by `states`."""
+
+    position: Float32[np.ndarray, "b n 3"]
+    """Of the geoms that are shown, metres."""
+    rotation: Float32[np.ndarray, "b n 4"]
+    light_position: Float[np.ndarray, "b l 3"]
+    light_direction: Float[np.ndarray, "b l 3"]
+    camera_position: Float[np.ndarray, "b c 3"]
+    camera_axes: Float[np.ndarray, "b c 3 3"]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+class Stage:
+    """A model's looks: which geoms are drawn, as what, and under which lights.
+
+    Args:
+        model: A `mujoco.MjModel`.
+        groups: Six flags, the groups of geoms that are shown.
+
+    Raises:
+        errors.CaveError: a visible geom is of a type that cannot be drawn.
+    """
+
+    def __init__(self, model: mujoco.MjModel, groups: Sequence[bool] = GROUPS):
+        self.model = model
+        colours = _colours(model)
+        shown = np.asarray(groups, bool)[np.clip(model.geom_group, 0, 5)] & (colours[:, 3] >= 0.5)
+        for i in np.flatnonzero(shown).tolist():
+            if int(model.geom_type[i]) not in _KINDS:
+                kind = _TYPES(int(model.geom_type[i])).name.removeprefix("mjGEOM_").lower()
+                name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, i) or f"number {i}"
+                raise errors.CaveError(
+                    f"geom {name} is a {kind}, which cannot be drawn yet: hide its group, {int(model.geom_group[i])}, or "
+                    f"use mujoco.Renderer; can be drawn: {', '.join(sorted(_KINDS.values()))}"
+                )
+        self.geoms: Int[np.ndarray, " n"] = np.flatnonzero(shown)
+        """The model's numbers of the geoms that are drawn: solid `k` of a scene is geom `geoms[k]`."""
+        self._kind = np.array([scenes.KINDS.index(_KINDS[int(t)]) for t in model.geom_type[self.geoms]], np.int32)
+        self._size = model.geom_size[self.geoms].astype(np.float32)
+        self._texture, self._scale, self._base, self._pattern = _looks(model, self.geoms, colours)
+        self._lit = _light_is_on(model)
+        self._sky = _sky(model)
+
+    def states(self, states: mujoco.MjData | Sequence[mujoco.MjData]) -> States:
+        """Copies of what a picture depends on, of one `MjData` or several, whose kinematics are up to date."""
+        states = [states] if isinstance(states, mujoco.MjData) else list(states)
+        model, n = self.model, len(self.geoms)
+        matrices = np.array([data.geom_xmat[self.geoms] for data in states]).reshape(len(states) * n, 9)
+        stack = lambda name, *shape: np.array([getattr(data, name) for data in states]).reshape(len(states), *shape)
+        return States(
+            np.array([data.geom_xpos[self.geoms] for data in states], np.float32).reshape(len(states), n, 3),
+            quaternions(matrices.reshape(-1, 3, 3)).reshape(len(states), n, 4),
+            stack("light_xpos", model.nlight, 3), stack("light_xdir", model.nlight, 3),
+            stack("cam_xpos", model.ncam, 3), stack("cam_xmat", model.ncam, 3, 3),
+        )  # fmt: skip
+
+    def to_scenes(self, states: States, cameras: scenes.Cameras | None = None) -> scenes.Scenes:
+        """A scene for each state.
+
+        Args:
+            states: Of this model.
+            cameras: Camera `i` carries the head light of scene `i`; without them it is dark.
+        """
+        b, n, model = len(states), len(self.geoms), self.model
+        tile = lambda array: np.tile(array, (b,) + (1,) * (array.ndim - 1))
+        head = model.vis.headlight
+        ambient = model.light_ambient[self._lit].sum(0) + (np.asarray(head.ambient) if head.active else 0)
+        directional = model.light_type == int(mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
+        # A sun's place is the direction towards it.
+        places = np.where(directional[:, None], -states.light_direction, states.light_position)
+        facing = np.tile([0.0, 0.0, 1.0], (b, 1, 1))
+        glow = np.zeros(3)
+        lit = self._lit
+        if cameras is not None and head.active:
+            facing = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))[:, None, :, 2]
+            glow = np.asarray(head.diffuse)
+        places, colours = (
+            np.concatenate([places[:, lit], facing], 1),
+            np.concatenate([model.light_diffuse[lit], glow[None]]),
+        )
+        suns = np.append(directional[lit], True)
+        return scenes.Scenes(
+            offsets=np.arange(b + 1, dtype=np.int64) * n,
+            kind=tile(self._kind),
+            size=tile(self._size),
+            position=states.position.reshape(-1, 3),
+            rotation=states.rotation.reshape(-1, 4),
+            texture=tile(self._texture),
+            texture_scale=tile(self._scale),
+            colour=self._colours(states, places[:, suns], colours[suns], ambient).reshape(-1, 2, 3),
+            light_position=places.astype(np.float32),
+            light_colour=tile(colours[None]).astype(np.float32),
+            light_is_sun=tile(suns[None]),
+            ambient=np.tile(np.asarray(ambient, np.float32), (b, 1)),
+            sky=np.tile(self._sky, (b, 1)),
+        )
+
+    def _colours(self, states: States, suns: np.ndarray, bright: np.ndarray, ambient: np.ndarray) -> np.ndarray:
+        """Both colours of every solid, b n 2 3.
+
+        MuJoCo lights a surface, clips, and only then lays the pattern on it, so that a floor under much light shows the
+        pattern's own colours. Our renderers clip last; a pattern on a plane, which suns light evenly, is dimmed to match.
+        """
+        made = np.tile(self._base[:, None] * self._pattern, (len(states), 1, 1, 1))
+        planes = np.flatnonzero(self._texture != _PLAIN)
+        if len(planes):
+            up = scenes.rotation_matrices(states.rotation[:, planes].astype(np.float64))[..., 2]
+            falls = np.maximum(np.einsum("bpi,bli->bpl", up, suns), 0)
+            light = np.maximum(ambient + falls @ bright, 1e-6)
+            shown = np.minimum(self._base[planes] * light, 1) / light
+            made[:, planes] = shown[:, :, None] * self._pattern[planes]
+        return made.astype(np.float32)
+
+    def cameras(
+        self, states: States, height: int, width: int, camera: int | str | mujoco.MjvCamera = -1
+    ) -> scenes.Cameras:
+        """One camera for each state.
+
+        Args:
+            states: Of this model.
+            height: Of the pictures.
+            width: Of the pictures.
+            camera: Name or number of one of the model's; -1 for MuJoCo's free one at its default; or an `MjvCamera`.
+
+        Raises:
+            errors.CaveError: the model has no such camera.
+        """
+        kinds = mujoco.mjtCamera
+        if isinstance(camera, mujoco.MjvCamera):
+            if camera.type == int(kinds.mjCAMERA_FIXED):
+                return self.cameras(states, height, width, int(camera.fixedcamid))
+            if camera.type != int(kinds.mjCAMERA_FREE):
+                raise errors.CaveError(
+                    "an MjvCamera that tracks needs a simulation: name one of the model's, or a free one"
+                )
+            free = camera
+        else:
+            number = self._camera(camera)
+            if number >= 0:
+                turns = quaternions(states.camera_axes[:, number])
+                fov = math.radians(float(self.model.cam_fovy[number]))
+                places = states.camera_position[:, number].astype(np.float32)
+                return scenes.Cameras(np.arange(len(states)), places, turns, fov, height, width)
+            free = mujoco.MjvCamera()
+            mujoco.mjv_defaultFreeCamera(self.model, free)
+        yaw, pitch = math.radians(free.azimuth), math.radians(free.elevation)
+        ahead = np.array([math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)])
+        poses = np.tile([*(np.asarray(free.lookat) - free.distance * ahead), yaw, pitch], (len(states), 1))
+        return scenes.cameras_from_poses(poses, math.radians(self.model.vis.global_.fovy), height, width)
+
+    def _camera(self, camera: int | str) -> int:
+        model = self.model
+        if isinstance(camera, str):
+            number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+            if number < 0:
+                names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_CAMERA, i) or str(i) for i in range(model.ncam)]
+                raise errors.unknown("camera", camera, names)
+            return number
+        if not -1 <= camera < model.ncam:
+            raise errors.CaveError(f"camera is {camera}, wanted -1 (free) to {model.ncam - 1}", errors.USAGE)
+        return camera
+
+
+class Renderer:
+    """Pictures of one model, with the methods of `mujoco.Renderer`.
+
+    Args:
+        model: A `mujoco.MjModel`.
+        height: Of the pictures.
+        width: Of the pictures.
+        shadows: Whether lights cast hard shadows.
+        supersample: Rays per pixel each way.
+
+    Raises:
+        errors.CaveError: a visible geom is of a type that cannot be drawn.
+    """
+
+    def __init__(
+        self, model: mujoco.MjModel, height: int = 240, width: int = 320, shadows: bool = False, supersample: int = 2
+    ):
+        self.model, self.height, self.width = model, height, width
+        self._stage = Stage(model)
+        self._look = {"shadows": shadows, "supersample": supersample}
+        self._handle: Any = None
+        self._cameras: scenes.Cameras | None = None
+        self._mode = "rgb"
+
+    def update_scene(self, data: mujoco.MjData, camera: int | str | mujoco.MjvCamera = -1) -> None:
+        """Take up a state, seen by a camera; kinematics must be up to date (`mj_forward` or a step does that)."""
+        states = self._stage.states(data)
+        self._cameras = self._stage.cameras(states, self.height, self.width, camera)
+        batch = self._stage.to_scenes(states, self._cameras)
+        if self._handle is None:
+            self._handle = renderers.load("raycast", batch, **self._look)
+        else:
+            self._handle.update(batch, np.zeros(1, np.int64))
+
+    def render(
+        self, out: np.ndarray | None = None
+    ) -> UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "h w"] | np.ndarray:
+        """The picture: uint8 (h, w, 3); depth in metres, float32 (h, w); or, where segmentation is on, int32 (h, w, 2),
+        number and type of what is seen, -1 for nothing, as MuJoCo gives them."""
+        if self._cameras is None:
+            raise errors.CaveError("there is nothing to draw: call update_scene first")
+        frames = self._handle.render(self._cameras)
+        if self._mode == "rgb":
+            made = frames.rgb[0]
+        elif self._mode == "depth":
+            made = frames.depth[0]
+        else:
+            ids = frames.ids[0]
+            geoms = np.where(ids >= 0, self._stage.geoms[np.maximum(ids, 0)] if len(self._stage.geoms) else -1, -1)
+            kind = np.where(ids >= 0, int(mujoco.mjtObj.mjOBJ_GEOM), -1)
+            made = np.stack([geoms, kind], -1).astype(np.int32)
+        if out is None:
+            return made.copy()
+        if out.shape != made.shape:
+            raise errors.CaveError(f"out has shape {out.shape}, wanted {made.shape}", errors.USAGE)
+        out[...] = made
+        return out
+
+    def enable_depth_rendering(self) -> None:
+        """From now on `render` gives depth."""
+        self._mode = "depth"
+
+    def disable_depth_rendering(self) -> None:
+        """From now on `render` gives colours."""
+        self._mode = "rgb"
+
+    def enable_segmentation_rendering(self) -> None:
+        """From now on `render` says which geom is seen."""
+        self._mode = "segmentation"
+
+    def disable_segmentation_rendering(self) -> None:
+        """From now on `render` gives colours."""
+        self._mode = "rgb"
+
+    def close(self) -> None:
+        """Let go of the arrays."""
+        self._handle = self._cameras = None
+
+    def __enter__(self) -> "Renderer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def quaternions(matrices: Float[np.ndarray, "b 3 3"]) -> Float32[np.ndarray, "b 4"]:
+    """Unit quaternions (w, x, y, z) of rotation matrices (Shepperd 1978: by the largest of four candidates)."""
+    m = np.asarray(matrices, np.float64)
+    a, b, c = m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]
+    squares = np.stack([1 + a + b + c, 1 + a - b - c, 1 - a + b - c, 1 - a - b + c], 1)
+    x, y, z = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
+    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 2, 0] + m[:, 0, 2], m[:, 2, 1] + m[:, 1, 2]
+    w0, w1, w2, w3 = squares.T
+    candidates = np.stack([
+        np.stack([w0, x, y, z], 1), np.stack([x, w1, xy, xz], 1),
+        np.stack([y, xy, w2, yz], 1), np.stack([z, xz, yz, w3], 1),
+    ], 1)  # fmt: skip
+    best = candidates[np.arange(len(m)), squares.argmax(1)]
+    return (best / np.linalg.norm(best, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _colours(model: mujoco.MjModel) -> Float32[np.ndarray, "n 4"]:
+    """Colour of every geom: its own, or its material's where it was given none."""
+    colours = np.array(model.geom_rgba, np.float32).reshape(-1, 4)
+    has = model.geom_matid >= 0
+    plain = has & (colours == _DEFAULT).all(1)
+    colours[plain] = model.mat_rgba[model.geom_matid[plain]]
+    return colours
+
+
+def _looks(
+    model: mujoco.MjModel, geoms: Int[np.ndarray, " n"], colours: Float32[np.ndarray, "m 4"]
+) -> tuple[
+    Int32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 2 3"]
+]:
+    """Of each geom that is drawn: which pattern, its period, the colour below it, and its two colours."""
+    n = len(geoms)
+    texture, scale = np.full(n, _PLAIN, np.int32), np.ones(n, np.float32)
+    pattern = np.ones((n, 2, 3), np.float32)
+    for k, geom in enumerate(geoms.tolist()):
+        material = int(model.geom_matid[geom])
+        number = _texture_of(model, material) if material >= 0 else -1
+        if number < 0:
+            continue
+        pixels = _pixels(model, number)
+        squares = _checker(pixels) if model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_2D) else None
+        plane = model.geom_type[geom] == int(_TYPES.mjGEOM_PLANE)
+        if squares is None or not plane:
+            pattern[k] = pixels.reshape(-1, pixels.shape[-1]).mean(0)[:3]
+            continue
+        repeat, size = model.mat_texrepeat[material], model.geom_size[geom, :2]
+        # Repeats over the whole plane, or, where it is uniform or has no end, over two metres: MuJoCo's meaning of both.
+        uniform = bool(model.mat_texuniform[material])
+        periods = [2 / r if uniform or not s else 2 * s / r for r, s in zip(repeat, size, strict=True)]
+        texture[k], scale[k] = _CHECKER, np.mean(periods)
+        pattern[k] = squares
+    return texture, scale, colours[geoms, :3], pattern
+
+
+def _texture_of(model: mujoco.MjModel, material: int) -> int:
+    """The texture that colours a material; -1 for none."""
+    row = np.atleast_1d(model.mat_texid[material])
+    roles = mujoco.mjtTextureRole
+    for role in (int(roles.mjTEXROLE_RGB), int(roles.mjTEXROLE_RGBA)):
+        if role < len(row) and row[role] >= 0:
+            return int(row[role])
+    return -1
+
+
+def _pixels(model: mujoco.MjModel, number: int) -> Float32[np.ndarray, "h w c"]:
+    """A texture's picture, in [0, 1]."""
+    h, w, c = (int(array[number]) for array in (model.tex_height, model.tex_width, model.tex_nchannel))
+    start = int(model.tex_adr[number])
+    made = np.asarray(model.tex_data[start : start + h * w * c]).reshape(h, w, c).astype(np.float32) / 255
+    return made if c >= 3 else np.repeat(made[..., :1], 3, 2)
+
+
+def _checker(pixels: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "2 3"] | None:
+    """The two colours of a picture of two by two squares; None if it is something else."""
+    h, w = pixels.shape[0] // 2, pixels.shape[1] // 2
+    if not h or not w:
+        return None
+    quarters = [pixels[:h, :w, :3], pixels[:h, -w:, :3], pixels[-h:, :w, :3], pixels[-h:, -w:, :3]]
+    # A builtin mark (an edge, a cross) is thin: the middle of each quarter tells its colour.
+    middles = np.array([np.median(quarter.reshape(-1, 3), 0) for quarter in quarters])
+    plain = [(np.abs(quarter - middle).max(-1) < 0.02).mean() > 0.8 for quarter, middle in zip(quarters, middles)]
+    same = np.allclose(middles[0], middles[3], atol=0.02) and np.allclose(middles[1], middles[2], atol=0.02)
+    if not all(plain) or not same or np.allclose(middles[0], middles[1], atol=0.02):
+        return None
+    return middles[[0, 1]].astype(np.float32)
+
+
+def _light_is_on(model: mujoco.MjModel) -> Bool[np.ndarray, " l"]:
+    kinds = mujoco.mjtLightType
+    drawn = [int(kinds.mjLIGHT_SPOT), int(kinds.mjLIGHT_DIRECTIONAL), int(kinds.mjLIGHT_POINT)]
+    return np.asarray(model.light_active, bool) & np.isin(model.light_type, drawn)
+
+
+def _sky(model: mujoco.MjModel) -> Float32[np.ndarray, " 3"]:
+    """Mean colour of the sky box; black without one, as MuJoCo draws it."""
+    for number in range(model.ntex):
+        if model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX):
+            return _pixels(model, number).reshape(-1, int(model.tex_nchannel[number]))[:, :3].mean(0)
+    return np.zeros(3, np.float32)

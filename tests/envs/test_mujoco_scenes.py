@@ -1,0 +1,177 @@
+"""MuJoCo's own models through our renderer: geoms where MuJoCo has them, pictures as MuJoCo draws them."""
+
+import pathlib
+
+import gymnasium
+import mujoco
+import numpy as np
+import pytest
+
+import scenes
+from envs.physics import mujoco as ours
+from scenes import renderers
+from scenes.kit import errors
+
+ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+MODELS = (
+    "ant", "half_cheetah", "hopper", "humanoid", "humanoidstandup", "inverted_pendulum", "inverted_double_pendulum",
+    "pusher_v5", "reacher", "swimmer", "walker2d_v5",
+)  # fmt: skip
+
+ROOM = """
+<mujoco>
+  <asset>
+    <texture name="floor" type="2d" builtin="checker" rgb1="1 0 0" rgb2="0 0 1" width="64" height="64"/>
+    <material name="floor" texture="floor" texrepeat="4 4"/>
+    <material name="green" rgba="0 0.8 0 1"/>
+  </asset>
+  <worldbody>
+    <light type="directional" pos="0 0 3" dir="0 0 -1" diffuse="0.5 0.5 0.5"/>
+    <camera name="above" pos="0 0 4" xyaxes="1 0 0 0 1 0" fovy="60"/>
+    <geom name="ground" type="plane" size="2 2 1" material="floor"/>
+    <geom name="ghost" type="box" size="1 1 1" group="3"/>
+    <geom name="glass" type="box" size="1 1 1" rgba="1 1 1 0.1"/>
+    <body pos="0.5 0.5 0.3"><freejoint/><geom name="ball" type="sphere" size="0.3" material="green"/></body>
+    <body name="follower" pos="0 -1 0.2"><joint type="slide" axis="1 0 0"/>
+      <geom name="block" type="box" size="0.1 0.2 0.2" rgba="1 1 0 1"/>
+      <camera name="track" mode="track" pos="0 -2 1" xyaxes="1 0 0 0 0.4 0.9"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def stepped(model, n=20, seed=0):
+    data, rng = mujoco.MjData(model), np.random.default_rng(seed)
+    for _ in range(n):
+        data.ctrl[:] = rng.uniform(-1, 1, model.nu)
+        mujoco.mj_step(model, data)
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def room():
+    model = mujoco.MjModel.from_xml_string(ROOM)
+    return model, stepped(model)
+
+
+def test_rotations_survive_as_quaternions():
+    rng = np.random.default_rng(0)
+    turns = rng.normal(size=(200, 4))
+    turns = np.concatenate([turns, np.eye(4), [[0, 1, 1, 0], [0, 0, 1, -1], [1, 0, 0, -1]]])
+    turns /= np.linalg.norm(turns, axis=1, keepdims=True)
+    again = ours.quaternions(scenes.rotation_matrices(turns))
+    np.testing.assert_allclose(np.abs((turns * again).sum(1)), 1, atol=1e-6)
+
+
+def test_what_is_hidden_or_glass_is_left_out_and_the_rest_is_where_it_is():
+    model, data = room()
+    stage = ours.Stage(model)
+    names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, i) for i in stage.geoms.tolist()]
+    assert names == ["ground", "ball", "block"]
+    batch = stage.to_scenes(stage.states([data, data]))
+    assert len(batch) == 2
+    batch.check()
+    np.testing.assert_allclose(batch[1].position, data.geom_xpos[stage.geoms], atol=1e-6)
+    np.testing.assert_allclose(batch[0].colour[1, 0], (0, 0.8, 0), atol=1e-6)  # the material's, since it has none
+    everything = ours.Stage(model, groups=(True,) * 6)
+    assert len(everything.geoms) == 4
+
+
+def test_the_checker_lies_as_in_mujoco_s_own_picture():
+    """Four repeats over four metres, two squares each; the second colour lies to the right of the middle and ahead."""
+    model, data = room()
+    data.qpos[:2] = 1.7, 1.7
+    mujoco.mj_forward(model, data)
+    with ours.Renderer(model, 65, 65, supersample=1) as renderer:
+        renderer.update_scene(data, "above")
+        rgb = renderer.render().astype(int)
+    redder = rgb[..., 0] > rgb[..., 2]
+    scale = 65 / (2 * 4 * np.tan(np.radians(30)))
+    for x, y in ((0.25, 0.25), (-0.25, 0.25), (-0.25, -0.25), (0.75, 0.25), (-0.75, 0.25), (1.25, -0.75)):
+        row, column = int(32.5 - y * scale), int(32.5 + x * scale)
+        same = (np.floor(x / 0.5) + np.floor(y / 0.5)) % 2 == 0
+        assert redder[row, column] != same, (x, y)
+
+
+def test_cameras_that_track_do_and_the_free_one_sees_the_middle():
+    model, data = room()
+    stage = ours.Stage(model)
+    before = stage.cameras(stage.states(data), 8, 8, "track")
+    data.qpos[7] = 0.7
+    mujoco.mj_forward(model, data)
+    after = stage.cameras(stage.states(data), 8, 8, 1)
+    np.testing.assert_allclose(after.position - before.position, [[0.7, 0, 0]], atol=1e-5)
+    np.testing.assert_allclose(after.rotation, before.rotation, atol=1e-6)
+    free = stage.cameras(stage.states(data), 8, 8)
+    ahead = -scenes.rotation_matrices(free.rotation)[0, :, 2]
+    to = np.asarray(model.stat.center) - free.position[0]
+    np.testing.assert_allclose(ahead, to / np.linalg.norm(to), atol=1e-5)
+
+
+def test_many_states_at_once_are_those_one_by_one():
+    model = mujoco.MjModel.from_xml_path(str(ASSETS / "ant.xml"))
+    datas = [stepped(model, n) for n in (5, 25, 60)]
+    stage = ours.Stage(model)
+    states = stage.states(datas)
+    cameras = stage.cameras(states, 32, 40, "track")
+    together = renderers.load("raycast", stage.to_scenes(states, cameras)).render(cameras).rgb.copy()
+    with ours.Renderer(model, 32, 40, supersample=1) as renderer:
+        for i, data in enumerate(datas):
+            renderer.update_scene(data, "track")
+            assert (renderer.render() == together[i]).all()
+    assert (together[0] != together[2]).any()
+
+
+def test_what_cannot_be_drawn_is_named(tmp_path):
+    mesh = '<mujoco><asset><mesh name="m" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset><worldbody>'
+    mesh += '<geom name="odd" type="mesh" mesh="m"/></worldbody></mujoco>'
+    with pytest.raises(errors.CaveError, match="geom odd is a mesh, which cannot be drawn yet: hide its group, 0"):
+        ours.Renderer(mujoco.MjModel.from_xml_string(mesh))
+    model, data = room()
+    renderer = ours.Renderer(model, 8, 8)
+    with pytest.raises(errors.CaveError, match="call update_scene first"):
+        renderer.render()
+    with pytest.raises(errors.CaveError, match="did you mean 'above'"):
+        renderer.update_scene(data, "abov")
+    with pytest.raises(errors.CaveError, match="camera is 2, wanted -1"):
+        renderer.update_scene(data, 2)
+
+
+@pytest.mark.opengl
+@pytest.mark.parametrize("name", MODELS)
+def test_gymnasium_s_models_look_as_in_mujoco_s_own_renderer(name):
+    model = mujoco.MjModel.from_xml_path(str(ASSETS / f"{name}.xml"))
+    model.vis.quality.shadowsize, model.vis.quality.offsamples = 0, 0
+    data = stepped(model)
+    for camera in range(-1, model.ncam):
+        theirs = mujoco.Renderer(model, 90, 120)
+        theirs.update_scene(data, camera)
+        for flag in ("SHADOW", "REFLECTION", "HAZE", "FOG"):
+            theirs.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+        rgb = theirs.render().astype(float)
+        theirs.enable_segmentation_rendering()
+        ids = theirs.render()[..., 0].copy()
+        theirs.disable_segmentation_rendering()
+        theirs.enable_depth_rendering()
+        depth = theirs.render().copy()
+        theirs.close()
+        with ours.Renderer(model, 90, 120, supersample=1) as renderer:
+            renderer.update_scene(data, camera)
+            my_rgb = renderer.render().astype(float)
+            renderer.enable_segmentation_rendering()
+            my_ids = renderer.render()[..., 0]
+            renderer.enable_depth_rendering()
+            my_depth = renderer.render()
+        edge = np.zeros_like(ids, bool)
+        for picture in (ids, my_ids):
+            for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):
+                for sign in (1, -1):
+                    edge |= np.roll(picture, (sign * shift[0], sign * shift[1]), (0, 1)) != picture
+        inner = ~edge
+        assert (ids == my_ids)[inner].mean() > 0.995
+        solid = inner & (ids >= 0) & (ids == my_ids)
+        assert (np.abs(my_depth - depth)[solid] < 0.01 * depth[solid]).mean() > 0.995
+        # In bytes; what is missing is gloss, and the cone of pusher's lamp.
+        assert np.abs(rgb - my_rgb)[solid].mean() < 20
+        if rgb[solid].std() > 1:
+            assert np.corrcoef(rgb[solid].ravel(), my_rgb[solid].ravel())[0, 1] > 0.6
