@@ -35,6 +35,10 @@ Also the default of `Pixels`: small learners get 32, and what a policy sees itse
 DEFAULT_FRAMES = 5
 """Frames that `pixels` remembers: as many views as the GQN encoder does."""
 
+WEIGHT = 32
+"""Numbers of unit deviation that a longer code weighs as much as: PPO found the goal in a fifth to a half more of the
+episodes for it, from a code of 1,024 numbers."""
+
 N_CALIBRATION = 16
 """Batches from which an untrained encoder's normalisation is fixed: as many as `learners.train` takes."""
 
@@ -218,7 +222,10 @@ class Codes:
         with loop.autocast(self.device.type, self.precision):
             code, memory = self.encoder(read, memory)
         pose = pose_numbers(sensors["pose"]) if "pose" in self.encoder.sensors else None
-        return _flat(code.cpu().numpy(), sensors.get("goal"), pose), memory
+        code = code.flatten(1).cpu().numpy()
+        # A long code of unit deviations would drown the goal beside it, and with it what there is to learn.
+        code *= min(1.0, math.sqrt(WEIGHT / code.shape[1]))
+        return _flat(code, sensors.get("goal"), pose), memory
 
     @torch.inference_mode()
     def reset(self, memory: dict[str, torch.Tensor], mask: Bool[np.ndarray, " b"]) -> dict[str, torch.Tensor]:
