@@ -7,11 +7,15 @@ told another pose and paints what would be seen from there. It can only do so if
 seen from the context is drawn from learned latent variables, so two samples of the same query may differ where the context
 says nothing.
 
-Differs from the paper: the decoder's last layer does not squash; with `read="attention"` (ours, not the paper's) the query
-does not read the sum: patches of the query's image, each knowing its ray, attend to patches of the context's images, each
-knowing its own; every pixel besides looks up the context's colours at points along its ray (`nets.sweep`) and may show a
-blend of them; and a narrow summary of a few slots per view, again summed over views, is trained beside as the code for
-agents. Several queries of a scene share one reading of its context.
+Differs from the paper: the decoder's last layer does not squash; lengths in a viewpoint are in units of the room; a
+representation of 1 by 1 is repeated over the core's maps, not brought there by a learned layer; the core sees an image
+through as many channels as its state has, its deviations are bounded, its memory starts open and its prior and posterior as
+unit Gaussians. With `read="attention"` (ours, not the paper's) the query does not read the sum: patches of the query's
+image, each knowing its ray, attend to patches of the context's images, each knowing its own; with `depths`, every pixel
+besides looks up the context's colours at points along its ray (`nets.sweep`), the last of them where an empty room would
+be seen, and may show a blend of them: so much geometry is given, and `baseline/sweep` says what it is worth unlearned. A
+narrow summary of a few slots per view, again summed over views, is trained beside as the code for agents. Several
+queries of a scene share one reading of its context.
 
     python -m learners.train gqn --env rooms
 
@@ -205,7 +209,7 @@ class SumReader(nn.Module):
         queries: Float[Tensor, "b q 5"],
     ) -> "Reading":
         """For each query the sum over views, and the query's viewpoint, at every place."""
-        r = views.sum(1)
+        r = views.float().sum(1)
         if r.shape[-1] != self.grid:
             r = F.interpolate(r, (self.grid, self.grid)) if r.shape[-1] > 1 else r.expand(-1, -1, self.grid, self.grid)
         r = repeat(r, "b d y x -> (b q) d y x", q=queries.shape[1])
@@ -272,7 +276,8 @@ class AttentionReader(nn.Module):
                 rays.sightings((origins[..., None, None, :] + s * reach).flatten(1, 3), o, d.flatten(1, 3), spacing)
                 for s in shares
             ]
-            return torch.stack([*made, torch.zeros_like(made[0])], 1)
+            free = torch.zeros(len(o), origins.shape[1] * self.grid**2, o.shape[1], device=poses.device)
+            return torch.stack([*made, free], 1)
 
     def features(self, poses: Float[Tensor, "n 5"]) -> Float[Tensor, "n p f"]:
         """Ray features of the patches of each view."""
@@ -387,7 +392,10 @@ class Learner(nn.Module):
     def loss(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator, group: str = ""
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The negative evidence lower bound in nats per image, less the likelihood's constant (section S1.4)."""
+        """The negative evidence lower bound in nats per image, less the likelihood's constant (section S1.4).
+
+        Read by attention, also the negative log likelihood of the query at one colour a patch, painted from the slots.
+        """
         c = self.config
         image, poses = images.to_float(batch["images"]), batch["poses"]
         n_context = int(torch.randint(1, c.max_context + 1, (), generator=generator))
@@ -430,10 +438,12 @@ class Learner(nn.Module):
     def evaluate(
         self, batches: Iterator[dict[str, Tensor]], generator: torch.Generator, thorough: bool
     ) -> dict[str, float]:
-        """PSNR of prior samples with 1 to `max_context` views on held-out scenes, beside three baselines.
+        """PSNR of prior samples with 1 to `max_context` views on held-out scenes, beside four baselines.
 
         The query is the first view after the context. `mean_image` is the mean over all the views of the batch's other
-        scenes; `nearest` the context view whose camera stands nearest; `context_mean` the mean of the context's images.
+        scenes; `nearest` the context view whose camera stands and looks nearest (see `nearest`); `context_mean` the mean of
+        the context's images; `sweep` each pixel's colour where its ray leaves the room, from the views that see that place
+        from the query's side, and that of `mean_image` where none does: what cameras and walls are worth without learning.
         """
         c = self.config
         rows: dict[str, list[Tensor]] = {}
@@ -445,13 +455,14 @@ class Learner(nn.Module):
         for batch in batches:
             image, poses = images.to_float(batch["images"]), batch["poses"]
             truth, query = image[:, c.max_context], poses[:, c.max_context : c.max_context + 1]
-            total = image.flatten(1, 1).sum((0, 1))
+            total = image.sum((0, 1))
             others = (total - image.sum(1)) / (image.shape[1] * (len(image) - 1))
             note("baseline/mean_image", images.psnr(others, truth))
             for n in counts:
                 context = image[:, :n]
                 note(f"baseline/nearest/{n}", images.psnr(nearest(context, poses[:, :n], query[:, 0]), truth))
                 note(f"baseline/context_mean/{n}", images.psnr(context.mean(1), truth))
+                note(f"baseline/sweep/{n}", images.psnr(self.unlearned(context, poses[:, :n], query, others), truth))
                 samples = self.imagine(batch["images"][:, :n], poses[:, :n], query, generator, 8 if thorough else 1)
                 note(f"psnr/{n}", images.psnr(samples[0, :, 0], truth))
                 if thorough:
@@ -462,6 +473,20 @@ class Learner(nn.Module):
                 note(f"kl_nats/{n}", kl)
                 note(f"psnr_posterior/{n}", images.psnr(posterior, truth))
         return {name: torch.cat(values).mean().item() for name, values in rows.items()}
+
+    def unlearned(
+        self,
+        image: Float[Tensor, "b v 3 h w"],
+        poses: Float[Tensor, "b v 5"],
+        query: Float[Tensor, "b 1 5"],
+        elsewhere: Float[Tensor, "b 3 h w"],
+    ) -> Float[Tensor, "b 3 h w"]:
+        """The query as cameras and walls alone tell it; `elsewhere` is what pixels show that no view sees."""
+        with torch.autocast(image.device.type, enabled=False):
+            end = torch.ones(1, device=image.device)
+            args = image.float(), poses.float(), query.float(), end, image.shape[-1], self.spec.fov, self.spec.extent
+            swept = sweep.sweep(*args)[:, 0]
+        return torch.where(swept[:, 7:] > 0, swept[:, :3] + 0.5, elsewhere)
 
     @torch.no_grad()
     def pictures(self, batch: dict[str, Tensor], generator: torch.Generator, last: bool) -> dict[str, np.ndarray]:
@@ -533,8 +558,11 @@ class Encoder(nn.Module):
 
     def prepare(self, image: UInt8[Tensor, "b h w 3"], pose: Float[Tensor, "b 5"]) -> None:
         """Fix the components: the first principal ones of the patches' features in training images."""
-        sights = self.learner.reader.sight(images.to_float(image), pose).flatten(0, 1).double()
-        _, vectors = torch.linalg.eigh(torch.cov(sights.T))
+        n, total, squares = 0, 0.0, 0.0
+        for some, stood in zip(image.split(256), pose.split(256), strict=True):  # all at once would not fit a small GPU
+            sights = self.learner.reader.sight(images.to_float(some), stood).flatten(0, 1).double()
+            n, total, squares = n + len(sights), total + sights.sum(0), squares + sights.T @ sights
+        _, vectors = torch.linalg.eigh(squares / n - torch.outer(total, total) / n**2)
         self.components.copy_(vectors.flip(1)[:, : self.components.shape[1]])
 
     def forward(self, obs: dict[str, Tensor], state: dict) -> tuple[Float[Tensor, "b d"], dict]:
@@ -549,7 +577,8 @@ class Encoder(nn.Module):
         new["images"][row, place] = obs["image"]
         new["poses"][row, place] = pose
         new["seen"] = state["seen"] + 1
-        mine = sight.float() @ self.components
+        with torch.autocast(sight.device.type, enabled=False):  # which would round the product again
+            mine = sight.float() @ self.components
         return self.standardise(torch.cat([mine.flatten(1), new["terms"].sum(1).flatten(1)], 1)), new
 
     def reset(self, state: dict, mask: Tensor) -> dict:

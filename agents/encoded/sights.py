@@ -4,8 +4,8 @@ A sight is a pure map `see(sensors, memory) -> (observation, memory)` over a bat
 serves training, evaluation and a checkpoint: all that it remembers lies in `memory`, a dict of tensors whose first axis
 is the worlds. The three kinds have the same six names; they share no base class, since they share no code.
 
-What makes them comparable: each gets the goal; `Pixels` gets as many frames as a recurrent encoder remembers, with
-their poses; and `Codes` gets the present pose exactly if its encoder reads poses (an encoder that knows where it stands
+What makes them comparable: each gets the goal; `Pixels` gets, by default, as many frames as GQN's encoder remembers,
+with their poses; and `Codes` gets the present pose exactly if its encoder reads poses (an encoder that knows where it stands
 would otherwise be compared with an agent that does not).
 """
 

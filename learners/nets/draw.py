@@ -28,7 +28,8 @@ class Core(nn.Module):
     """Prior and posterior over `n_layers` latent maps, and the canvas that they paint.
 
     All maps live on a grid of (h / stride, w / stride) but the canvas, which has the image's size. With `shared`, one pair
-    of cells serves every step; otherwise each step has its own, as in the paper.
+    of cells and one way between canvas and maps serve every step; otherwise each step has its own, as in the paper. The
+    layers that make prior and posterior from a state are shared either way, and start at zero: a unit Gaussian.
     """
 
     def __init__(
@@ -47,14 +48,15 @@ class Core(nn.Module):
             hidden, z_channels, canvas, n_layers, stride,
         )  # fmt: skip
         n_cells = 1 if shared else n_layers
-        self.look = nn.Conv2d(3, hidden, stride, stride)
-        self.recall = nn.Conv2d(canvas, hidden, stride, stride)
+        each = lambda make: nn.ModuleList(make() for _ in range(n_cells))
+        self.look = each(lambda: nn.Conv2d(3, hidden, stride, stride))
+        self.recall = each(lambda: nn.Conv2d(canvas, hidden, stride, stride))
         cells = lambda n_in: nn.ModuleList(ConvLSTM(n_in, hidden, kernel) for _ in range(n_cells))
         self.infer = cells(condition + 3 * hidden)
         self.generate = cells(condition + z_channels)
         self.prior = nn.Conv2d(hidden, 2 * z_channels, kernel, padding=kernel // 2)
         self.posterior = nn.Conv2d(hidden, 2 * z_channels, kernel, padding=kernel // 2)
-        self.paint = nn.ConvTranspose2d(hidden, canvas, stride, stride)
+        self.paint = each(lambda: nn.ConvTranspose2d(hidden, canvas, stride, stride))
         for layer in (self.prior, self.posterior):
             # Both start as the unit Gaussian, so that training begins with no divergence to pay for.
             nn.init.zeros_(layer.weight)
@@ -76,19 +78,19 @@ class Core(nn.Module):
         h_g, c_g, h_e, c_e = zeros, zeros, zeros, zeros
         u = condition.new_zeros(b, self.canvas, y * self.stride, x * self.stride) if start is None else start
         kl = torch.zeros(b, device=condition.device)
-        seen = None if image is None else self.look(image)
         for layer in range(self.n_layers):
             cell = layer if len(self.generate) > 1 else 0
             mean, log_std = self.prior(h_g).float().chunk(2, 1)
-            if seen is not None:
-                h_e, c_e = self.infer[cell](torch.cat([condition, seen, self.recall(u), h_g], 1), h_e, c_e)
+            if image is not None:
+                seen, recalled = self.look[cell](image), self.recall[cell](u)
+                h_e, c_e = self.infer[cell](torch.cat([condition, seen, recalled, h_g], 1), h_e, c_e)
                 q_mean, q_log_std = self.posterior(h_e).float().chunk(2, 1)
                 kl = kl + gaussian_kl(q_mean, q_log_std, mean, log_std).sum((1, 2, 3))
                 mean, log_std = q_mean, q_log_std
             noise = torch.empty(mean.shape, device=generator.device).normal_(generator=generator).to(mean.device)
             z = mean + bounded(log_std).exp() * noise
             h_g, c_g = self.generate[cell](torch.cat([condition, z.to(condition.dtype)], 1), h_g, c_g)
-            u = u + self.paint(h_g)
+            u = u + self.paint[cell](h_g)
         return u, kl
 
 

@@ -69,6 +69,8 @@ class Run:
         many = (1, 10**9)
         limits = {"steps": (0, 10**9), "checkpoint_every": many, "evaluate_every": many, "n_held_out": (2, 10**9)}
         errors.within("learners.train", self, limits)
+        if self.split == "test":
+            raise errors.CaveError("--split test is what figures are measured on: train on another", errors.USAGE)
 
 
 def sized(kind: type, size: str, device: str) -> Any:
@@ -93,7 +95,7 @@ def resolve_precision(precision: str, device: str) -> str:
     if precision != "auto":
         return precision
     if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     flags = Path("/proc/cpuinfo")
     text = flags.read_text() if flags.is_file() else ""
     return "bfloat16" if "amx_bf16" in text or "avx512_bf16" in text else "float32"
@@ -105,7 +107,7 @@ def autocast(device: str, precision: str) -> contextlib.AbstractContextManager:
 
 
 def learning_rate(config: Any, step: int) -> float:
-    """Warm-up, then linear or cosine fall from `learning_rate` to `learning_rate_end`."""
+    """Warm-up, then linear or cosine fall from `learning_rate` to `learning_rate_end`; the fall is counted from step 0."""
     if step < (rise := config.warmup * config.steps):
         return config.learning_rate * (step + 1) / (rise + 1)
     done = min(step / max(config.decay_until * config.steps, 1), 1.0)
@@ -136,7 +138,7 @@ def descend(
     """One step of every group.
 
     Raises:
-        CaveError: the loss or a gradient is not finite; weights and optimiser are as they were before the step.
+        CaveError: the loss or a gradient is not finite; weights and optimiser of its group are as they were before.
     """
     metrics: dict[str, Tensor] = {}
     for group, (adam, parameters) in adams.items():
@@ -205,8 +207,9 @@ def keep_buffers() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-            libc.mallopt(option, 1 << 30)
+        # M_MMAP_THRESHOLD, of which an older library takes 32 MiB at most, and M_TRIM_THRESHOLD.
+        _ = libc.mallopt(-3, 1 << 30) or libc.mallopt(-3, 1 << 25)
+        libc.mallopt(-1, 1 << 30)
 
 
 class Stop:
@@ -314,6 +317,9 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     if run.resume and (saved := runs.newest_checkpoint(folder)):
         restore(learner, adams, saved.tensors, str(saved.folder))
         first, sums = saved.step, saved.state["sums"]
+    if first > config.steps:
+        given = f"--steps {config.steps} --resume: {folder} is at step {first} already"
+        raise errors.CaveError(f"{given}; give at least as many", errors.USAGE)
     runs.truncate_metrics(folder, first)
     size = sum(p.numel() for p in learner.parameters()) / 1e6
     print(

@@ -180,6 +180,32 @@ def test_the_encoder_sums_the_last_views_and_forgets_where_told():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("read", ["sum", "attention"])
+def test_baselines_are_reported_whoever_reads_and_cameras_and_walls_beat_the_nearest_view(read):
+    changes = SUM if read == "sum" else {"image_size": 32}
+    stream = envs.stream("rooms", rooms.Config(cameras="ring"), "Views", "test", 0, 32, (changes["image_size"],) * 2, 5)
+    made = gqn.Learner(config(**changes), stream.spec).eval()
+    batch = {name: torch.from_numpy(value) for name, value in stream.draw(0).items() if isinstance(value, np.ndarray)}
+    figures = made.evaluate(iter([batch]), torch.Generator().manual_seed(0), True)
+    for n in range(1, made.config.max_context + 1):
+        assert {f"baseline/{name}/{n}" for name in ("nearest", "context_mean", "sweep")} <= figures.keys()
+    assert figures["baseline/sweep/3"] > figures["baseline/nearest/3"] + 1
+    assert figures["baseline/sweep/3"] > figures["baseline/sweep/1"] > figures["baseline/mean_image"]
+
+
+def test_one_head_alone_has_no_inclination():
+    made = gqn.Learner(config(heads=1), SPEC)
+    _, poses = views(b=2)
+    assert made.reader.sightings(poses[:, :3], poses[:, 3:]).abs().max() == 0
+
+
+def test_steps_of_the_core_share_nothing_but_prior_and_posterior_unless_asked_to():
+    apart, shared = (gqn.Learner(config(shared_core=flag, n_layers=3), SPEC).core for flag in (False, True))
+    for name in ("look", "recall", "infer", "generate", "paint"):
+        assert (len(getattr(apart, name)), len(getattr(shared, name))) == (3, 1)
+
+
+@torch.no_grad()
 def test_the_nearest_view_is_the_nearest():
     context = torch.arange(3.0).view(1, 3, 1, 1, 1).expand(2, 3, 3, 4, 4)
     poses = torch.tensor([[[0.0, 0, 1, 0, 0], [3, 0, 1, 0, 0], [0, 3, 1, 0, 0]]]).repeat(2, 1, 1)

@@ -203,3 +203,12 @@ def test_a_run_may_be_resumed_for_longer(tmp_path):
     run = loop.train("gqn", options(tmp_path, name="one", resume=True, steps=10), config, rooms.Config())
     assert last(run)[0] == 10
     assert learners.load_encoder(run)[1]["steps"] == 10
+
+
+def test_training_on_the_held_out_split_and_ending_before_the_checkpoint_are_refused(tmp_path):
+    with pytest.raises(errors.CaveError, match="--split test is what figures are measured on"):
+        options(tmp_path, split="test")
+    config = dataclasses.replace(gqn.Config.tiny(), steps=20)
+    loop.train("gqn", options(tmp_path, name="done"), config, rooms.Config())
+    with pytest.raises(errors.CaveError, match="is at step 20 already; give at least as many"):
+        loop.train("gqn", options(tmp_path, name="done", steps=10, resume=True), config, rooms.Config())
