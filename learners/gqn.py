@@ -179,6 +179,7 @@ class SumReader(nn.Module):
     def __init__(self, config: Config, spec: Any):
         super().__init__()
         self.represent = towers.REPRESENTATIONS[config.representation](config.representation_dim, config.image_size)
+        towers.keep_scale(self.represent, 2**0.5)
         self.grid = config.image_size // config.patch
         self.extent = spec.extent
         self.condition = config.representation_dim + 7
@@ -363,6 +364,9 @@ class Learner(nn.Module):
             self.reader.condition, config.hidden, config.z_channels, config.canvas, config.n_layers, config.patch,
             config.shared_core, config.kernel,
         )  # fmt: skip
+        if config.read == "sum":
+            for part in (self.core.look, self.core.recall, self.core.infer, self.core.generate, self.core.paint):
+                towers.keep_scale(part, 1.0)
         layers: list[nn.Module] = []
         for _ in range(config.refine):
             layers += [nn.Conv2d(config.canvas, config.canvas, 3, padding=1), nn.SiLU()]

@@ -70,4 +70,21 @@ class Pool(nn.Module):
         return self.tower(image, viewpoint).mean((-2, -1), keepdim=True)
 
 
+def keep_scale(module: nn.Module, gain: float) -> None:
+    """Start the convolutions of a module so that signals leave them about as large as they came, without biases.
+
+    Torch's own start shrinks them threefold a layer with a rectifier; a representation that begins so faint is pushed up
+    by every step alike until it saturates the core that reads it, which then shows the mean image for ever.
+
+    Args:
+        module: Whose layers.
+        gain: Root of 2 before a rectifier (He et al. 2015), 1 elsewhere.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            heads = layer.in_channels if isinstance(layer, nn.ConvTranspose2d) else layer.weight[0].numel()
+            nn.init.normal_(layer.weight, std=gain * heads**-0.5)
+            nn.init.zeros_(layer.bias)
+
+
 REPRESENTATIONS = {"pyramid": Pyramid, "tower": Tower, "pool": Pool}

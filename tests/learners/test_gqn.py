@@ -355,3 +355,12 @@ def test_weights_of_a_sweep_prefer_the_query_s_side():
     assert (made[0] > 0.95)[both].all() and (made[2] < 0.05)[both].all()  # near
     assert (made[3] > made[5])[both].all()  # wide, too, but less
     assert (made[5] > 0.001)[both].any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("representation", ["tower", "pyramid", "pool"])
+def test_a_sum_begins_neither_faint_nor_loud(representation):
+    made = learner(**SUM, representation=representation)
+    image, poses = views(b=16)
+    apart = made.look(images.to_float(image), poses).sum(1).std(0).mean()
+    assert 0.05 < apart < 10
