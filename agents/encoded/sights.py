@@ -36,8 +36,8 @@ DEFAULT_FRAMES = 5
 """Frames that `pixels` remembers: as many views as the GQN encoder does."""
 
 WEIGHT = 32
-"""Numbers of unit deviation that a longer code weighs as much as: PPO found the goal in a fifth to a half more of the
-episodes for it, from a code of 1,024 numbers."""
+"""Numbers of unit deviation that a longer code weighs as much as. On GQN's 1,024 numbers it took PPO's success on `rooms`
+after 200,000 steps from 0.48 to 0.75 (means of five seeds)."""
 
 N_CALIBRATION = 16
 """Batches from which an untrained encoder's normalisation is fixed: as many as `learners.train` takes."""
