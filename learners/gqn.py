@@ -323,9 +323,7 @@ class AttentionReader(nn.Module):
         canvas = self.start(condition)
         if self.weave is None:
             return Reading(condition, canvas)
-        with torch.autocast(poses.device.type, enabled=False):
-            args = image.float(), poses.float(), queries.float(), self.shares, self.sweep_size, self.fov, self.extent
-            swept = sweep.sweep(*args)
+        swept = sweep.sweep(image, poses, queries, self.shares, self.sweep_size, self.fov, self.extent)
         if swept.shape[-1] != canvas.shape[-1]:
             swept = F.interpolate(swept.flatten(1, 2), canvas.shape[-2:], mode="bilinear").unflatten(
                 1, swept.shape[1:3]
@@ -486,10 +484,8 @@ class Learner(nn.Module):
         elsewhere: Float[Tensor, "b 3 h w"],
     ) -> Float[Tensor, "b 3 h w"]:
         """The query as cameras and walls alone tell it; `elsewhere` is what pixels show that no view sees."""
-        with torch.autocast(image.device.type, enabled=False):
-            end = torch.ones(1, device=image.device)
-            args = image.float(), poses.float(), query.float(), end, image.shape[-1], self.spec.fov, self.spec.extent
-            swept = sweep.sweep(*args)[:, 0]
+        end = torch.ones(1, device=image.device)
+        swept = sweep.sweep(image, poses, query, end, image.shape[-1], self.spec.fov, self.spec.extent)[:, 0]
         return torch.where(swept[:, 7:] > 0, swept[:, :3] + 0.5, elsewhere)
 
     @torch.no_grad()

@@ -10,13 +10,11 @@ interrupted at any instant, the same line with --resume goes on, and checks by h
 """
 
 import dataclasses
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import scenes
 from scenes import renderers
@@ -137,9 +135,7 @@ def _png(sensor: str, picture: np.ndarray) -> bytes:
         numbers = np.where(picture <= FURTHEST, np.round(np.minimum(picture, FURTHEST) * 1000), 0)
     else:
         numbers = picture + 1
-    memory = io.BytesIO()
-    Image.fromarray(numbers.astype(np.uint16)).save(memory, "png")
-    return memory.getvalue()
+    return sheets.png(numbers.astype(np.uint16))
 
 
 def _whole(folder: Path) -> bool:

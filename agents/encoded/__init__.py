@@ -83,7 +83,7 @@ class EncodedVecEnv(VecEnv):
         last, remembered = _rows(sensors, rows), take(memory, rows)
         facts = self.world.facts()
         # Copies, since the worlds are about to begin anew in the same arrays.
-        success, factors = facts["success"][rows].copy(), _rows(facts["factors"], rows)
+        success, factors = facts["success"][rows], _rows(facts["factors"], rows)
         self.world.reset(dones)
         self.world.observe(dones, out=sensors)
         sensors = {name: np.concatenate([value, last[name]]) for name, value in sensors.items()}

@@ -14,6 +14,15 @@ def viewpoint(poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 7"]:
     return torch.cat([poses[..., :3], torch.stack([yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()], -1)], -1)
 
 
+def camera_axes(poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 3 3"]:
+    """Rows: the camera's right, up and forward, unit vectors in the world."""
+    yaw, pitch = poses[..., 3], poses[..., 4]
+    cy, sy, cp, sp = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()
+    right = torch.stack([sy, -cy, torch.zeros_like(sy)], -1)
+    up = torch.stack([-cy * sp, -sy * sp, cp], -1)
+    return torch.stack([right, up, torch.stack([cy * cp, sy * cp, sp], -1)], -2)
+
+
 def ray_grid(
     poses: Float[Tensor, "*b 5"], fov: float, height: int, width: int
 ) -> tuple[Float[Tensor, "*b 3"], Float[Tensor, "*b h w 3"]]:
@@ -25,11 +34,7 @@ def ray_grid(
         height: Rows of the grid; the image's for pixels, fewer for patches.
         width: Columns of the grid.
     """
-    yaw, pitch = poses[..., 3], poses[..., 4]
-    cy, sy, cp, sp = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()
-    forward = torch.stack([cy * cp, sy * cp, sp], -1)
-    right = torch.stack([sy, -cy, torch.zeros_like(sy)], -1)
-    up = torch.stack([-cy * sp, -sy * sp, cp], -1)
+    right, up, forward = camera_axes(poses).unbind(-2)
     reach = math.tan(fov / 2)
     rows = reach * (1 - 2 * (torch.arange(height, device=poses.device, dtype=poses.dtype) + 0.5) / height)
     columns = reach * (2 * (torch.arange(width, device=poses.device, dtype=poses.dtype) + 0.5) / width - 1)

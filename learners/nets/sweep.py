@@ -19,14 +19,6 @@ N_CHANNELS = 8
 """Numbers of `sweep` per pixel and depth."""
 
 
-def frame(poses: Float[Tensor, "*b 5"]) -> Float[Tensor, "*b 3 3"]:
-    """Rows: the camera's right, up and forward, unit vectors in the world."""
-    (cy, sy), (cp, sp) = ((angle.cos(), angle.sin()) for angle in (poses[..., 3], poses[..., 4]))
-    right = torch.stack([sy, -cy, torch.zeros_like(sy)], -1)
-    up = torch.stack([-cy * sp, -sy * sp, cp], -1)
-    return torch.stack([right, up, torch.stack([cy * cp, sy * cp, sp], -1)], -2)
-
-
 @torch.no_grad()
 def sweep(
     images: Float[Tensor, "b v 3 h w"],
@@ -52,48 +44,50 @@ def sweep(
         fov: Vertical field of view of all cameras, radians.
         extent: Side of the world's square, metres.
     """
-    b, q, s = len(images), queries.shape[1], len(shares)
-    origins, directions = rays.ray_grid(queries, fov, size, size)
-    reach = (rays.leaving(origins, directions, extent)[..., None] * directions).flatten(2, 3)
-    make = lambda *shape: images.new_zeros(b, *shape, q * s, size**2)
-    near, wide, total, squares = make(3), make(3), make(3), make()
-    near_weight, wide_weight, count = make(), make(), make()
-    # View by view: what one view adds fits into a cache.
-    for image, pose in zip(images.unbind(1), poses.unbind(1), strict=True):
-        # A point in the view's frame is linear in its share of the way: where the query stands, and so much of the reach.
-        axes = frame(pose)[:, None]
-        at = (axes @ (origins - pose[:, None, :3])[..., None])[..., None]
-        step = (axes @ reach.mT)[..., None, :]
-        x, y, z = (torch.addcmul(at[:, :, i], shares[:, None], step[:, :, i]) for i in range(3))
-        lx, ly, lz = step.unbind(2)
-        # The cosine between the lines on which the view and the query see the point.
-        cosine = (lx * x).addcmul_(ly, y).addcmul_(lz, z)
-        cosine *= (lx * lx + ly * ly + lz * lz).clamp_min(1e-6).rsqrt()
-        cosine *= (x * x).addcmul_(y, y).addcmul_(z, z).clamp_min_(1e-6).rsqrt_()
-        ahead = z > 1e-3
-        z = (z * math.tan(fov / 2)).clamp_min_(1e-3)
-        x, y = x.div_(z), y.div_(z).neg_()
-        inside = (ahead & (torch.maximum(x.abs(), y.abs()) < 1)).to(x.dtype).flatten(1, 2)
-        places = torch.stack([x, y], -1).flatten(1, 2)
-        colour = F.grid_sample(image - 0.5, places, padding_mode="border", align_corners=False)
-        cosine = cosine.flatten(1, 2)
-        for sums, weight, concentration in ((near, near_weight, 24.0), (wide, wide_weight, 3.0)):
-            # A view from the other side still counts where no other sees the point.
-            w = (concentration * (cosine - 1)).exp_().add_(1e-4).mul_(inside)
-            sums.addcmul_(colour, w[:, None])
-            weight += w
-        count += inside
-        for channel in range(3):
-            seen = colour[:, channel] * inside
-            total[:, channel] += seen
-            squares.addcmul_(colour[:, channel], seen)
-    near /= near_weight.clamp_min(1e-6)[:, None]
-    wide /= wide_weight.clamp_min(1e-6)[:, None]
-    squares /= count.clamp_min(1)
-    total /= count.clamp_min(1)[:, None]
-    spread = (squares - sum(channel.square() for channel in total.unbind(1))).clamp_min(0).sqrt()
-    made = torch.cat([near, wide, spread[:, None], count[:, None] / images.shape[1]], 1)
-    return rearrange(made, "b c (q s) (y x) -> (b q) s c y x", q=q, y=size)
+    with torch.autocast(images.device.type, enabled=False):  # low precision would miss the pixels
+        images, poses, queries = images.float(), poses.float(), queries.float()
+        b, q, s = len(images), queries.shape[1], len(shares)
+        origins, directions = rays.ray_grid(queries, fov, size, size)
+        reach = (rays.leaving(origins, directions, extent)[..., None] * directions).flatten(2, 3)
+        make = lambda *shape: images.new_zeros(b, *shape, q * s, size**2)
+        near, wide, total, squares = make(3), make(3), make(3), make()
+        near_weight, wide_weight, count = make(), make(), make()
+        # View by view: what one view adds fits into a cache.
+        for image, pose in zip(images.unbind(1), poses.unbind(1), strict=True):
+            # A point in the view's frame is linear in its share of the way: where the query stands, and so much of the reach.
+            axes = rays.camera_axes(pose)[:, None]
+            at = (axes @ (origins - pose[:, None, :3])[..., None])[..., None]
+            step = (axes @ reach.mT)[..., None, :]
+            x, y, z = (torch.addcmul(at[:, :, i], shares[:, None], step[:, :, i]) for i in range(3))
+            lx, ly, lz = step.unbind(2)
+            # The cosine between the lines on which the view and the query see the point.
+            cosine = (lx * x).addcmul_(ly, y).addcmul_(lz, z)
+            cosine *= (lx * lx + ly * ly + lz * lz).clamp_min(1e-6).rsqrt()
+            cosine *= (x * x).addcmul_(y, y).addcmul_(z, z).clamp_min_(1e-6).rsqrt_()
+            ahead = z > 1e-3
+            z = (z * math.tan(fov / 2)).clamp_min_(1e-3)
+            x, y = x.div_(z), y.div_(z).neg_()
+            inside = (ahead & (torch.maximum(x.abs(), y.abs()) < 1)).to(x.dtype).flatten(1, 2)
+            places = torch.stack([x, y], -1).flatten(1, 2)
+            colour = F.grid_sample(image - 0.5, places, padding_mode="border", align_corners=False)
+            cosine = cosine.flatten(1, 2)
+            for sums, weight, concentration in ((near, near_weight, 24.0), (wide, wide_weight, 3.0)):
+                # A view from the other side still counts where no other sees the point.
+                w = (concentration * (cosine - 1)).exp_().add_(1e-4).mul_(inside)
+                sums.addcmul_(colour, w[:, None])
+                weight += w
+            count += inside
+            for channel in range(3):
+                seen = colour[:, channel] * inside
+                total[:, channel] += seen
+                squares.addcmul_(colour[:, channel], seen)
+        near /= near_weight.clamp_min(1e-6)[:, None]
+        wide /= wide_weight.clamp_min(1e-6)[:, None]
+        squares /= count.clamp_min(1)
+        total /= count.clamp_min(1)[:, None]
+        spread = (squares - sum(channel.square() for channel in total.unbind(1))).clamp_min(0).sqrt()
+        made = torch.cat([near, wide, spread[:, None], count[:, None] / images.shape[1]], 1)
+        return rearrange(made, "b c (q s) (y x) -> (b q) s c y x", q=q, y=size)
 
 
 class Weave(nn.Module):

@@ -8,7 +8,6 @@ nothing had happened, bit by bit on the same CPU with the same number of threads
 import contextlib
 import ctypes
 import dataclasses
-import io
 import json
 import math
 import signal
@@ -20,13 +19,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 import envs
 import learners
 from learners.nets import codes
-from scenes.kit import errors, films, options, runs, seeds
+from scenes.kit import errors, films, options, runs, seeds, sheets
 
 LOG_EVERY = 20
 
@@ -261,9 +259,7 @@ def write_pictures(folder: Path, made: dict[str, np.ndarray], suffix: str) -> No
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in made.items():
         if image.ndim == 3:
-            png = io.BytesIO()
-            Image.fromarray(image).save(png, "PNG")
-            runs.write_file(folder / f"{name}{suffix}.png", png.getvalue())
+            runs.write_file(folder / f"{name}{suffix}.png", sheets.png(image))
         else:
             films.write(folder / f"{name}{suffix}.mp4", list(image), fps=20)
 

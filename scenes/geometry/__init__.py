@@ -1,1 +1,16 @@
 """Scenes as shapes: triangle meshes of solids, and whole scenes as files that other programs read."""
+
+import numpy as np
+from jaxtyping import Float32
+
+import scenes
+
+
+def plain_colours(batch: scenes.Scenes) -> Float32[np.ndarray, "n 3"]:
+    """One colour for every solid, for what draws no patterns: of a pattern the mean of its two."""
+    return np.where(batch.texture[:, None] > 0, batch.colour.mean(1), batch.colour[:, 0])
+
+
+def reach(batch: scenes.Scenes) -> float:
+    """A distance from the origin, in metres, within which every solid lies (but for planes without bounds); at least 1."""
+    return float((np.linalg.norm(batch.position, axis=1) + np.linalg.norm(batch.size, axis=1)).max(initial=1))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 import scenes
+from scenes import geometry
 from scenes.geometry import meshes
 from scenes.kit import errors
 
@@ -27,19 +28,20 @@ def mjcf(scene: scenes.Scenes) -> str:
     sky = _text(scene.sky[0])
     ElementTree.SubElement(asset, "texture", type="skybox", builtin="flat", rgb1=sky, rgb2=sky, width="8", height="48")
     world = ElementTree.SubElement(root, "worldbody")
-    reach = float((np.linalg.norm(scene.position, axis=1) + np.linalg.norm(scene.size, axis=1)).max(initial=1))
+    far = 2 * geometry.reach(scene)
     for place, colour, sun in zip(scene.light_position[0], scene.light_colour[0], scene.light_is_sun[0]):
         if colour.any():
             kind = "directional" if sun else "point"
             ElementTree.SubElement(
-                world, "light", type=kind, pos=_text(place * (2 * reach if sun else 1)),
+                world, "light", type=kind, pos=_text(place * (far if sun else 1)),
                 dir=_text(-place) if sun else "0 0 -1", diffuse=_text(colour), specular="0 0 0", ambient="0 0 0",
             )  # fmt: skip
+    colours = geometry.plain_colours(scene)
     for i, kind in enumerate(scene.kind.tolist()):
         name, size = scenes.KINDS[kind], scene.size[i].astype(np.float64)
         pose = {"pos": _text(scene.position[i]), "quat": _text(scene.rotation[i])}
         body = ElementTree.SubElement(world, "body", name=f"solid{i}", **pose)
-        geom = {"name": f"solid{i}", "rgba": _text([*_colour(scene, i), 1.0]), "contype": "0", "conaffinity": "0"}
+        geom = {"name": f"solid{i}", "rgba": _text([*colours[i], 1.0]), "contype": "0", "conaffinity": "0"}
         if name in ("cone", "torus"):
             corners, faces = meshes.mesh(kind, size)
             ElementTree.SubElement(
@@ -74,6 +76,7 @@ def urdf(scene: scenes.Scenes, folder: str = "meshes") -> dict[str, bytes]:
     root = ElementTree.Element("robot", name="cave")
     _link(root, "world")
     made = {}
+    colours = geometry.plain_colours(scene)
     for i, kind in enumerate(scene.kind.tolist()):
         name, size = scenes.KINDS[kind], scene.size[i].astype(np.float64)
         link = _link(root, f"solid{i}")
@@ -96,7 +99,7 @@ def urdf(scene: scenes.Scenes, folder: str = "meshes") -> dict[str, bytes]:
             ElementTree.SubElement(ElementTree.SubElement(place, "geometry"), shape[0], **shape[1])
             if part == "visual":
                 material = ElementTree.SubElement(place, "material", name=f"colour{i}")
-                ElementTree.SubElement(material, "color", rgba=_text([*_colour(scene, i), 1.0]))
+                ElementTree.SubElement(material, "color", rgba=_text([*colours[i], 1.0]))
     return {"scene.urdf": _pretty(root).encode(), **made}
 
 
@@ -107,10 +110,11 @@ def glb(scene: scenes.Scenes) -> bytes:
     scene = _one(scene)
     shown = trimesh.Scene()
     turns = scenes.rotation_matrices(scene.rotation.astype(np.float64))
+    colours = geometry.plain_colours(scene)
     for i, kind in enumerate(scene.kind.tolist()):
         corners, faces = meshes.mesh(kind, scene.size[i])
         material = trimesh.visual.material.PBRMaterial(
-            baseColorFactor=(*_colour(scene, i), 1.0), metallicFactor=0.0, roughnessFactor=1.0
+            baseColorFactor=(*colours[i], 1.0), metallicFactor=0.0, roughnessFactor=1.0
         )
         visual = trimesh.visual.TextureVisuals(material=material)
         name = f"solid{i}-{scenes.KINDS[kind]}"
@@ -160,11 +164,6 @@ def _one(scene: scenes.Scenes) -> scenes.Scenes:
     except ValueError as error:
         raise errors.CaveError(str(error)) from None
     return scene
-
-
-def _colour(scene: scenes.Scenes, i: int) -> list[float]:
-    pattern = scene.texture[i] > 0
-    return (scene.colour[i].mean(0) if pattern else scene.colour[i, 0]).astype(float).tolist()
 
 
 def _text(numbers) -> str:

@@ -1,11 +1,12 @@
 """Contact sheets: rows of pictures with a name before each row."""
 
 import dataclasses
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 from PIL import Image, ImageDraw, ImageFont
 
 _MARGIN, _INK, _PAPER = 6, (40, 40, 46), (250, 250, 248)
@@ -47,10 +48,8 @@ def contact_sheet(rows: Mapping[str, UInt8[np.ndarray, "b h w 3"]]) -> UInt8[np.
     return np.asarray(sheet)
 
 
-def png(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """A picture as the bytes of a PNG file."""
-    import io
-
+def png(picture: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"]) -> bytes:
+    """A picture, or a map of numbers of 16 bits, as the bytes of a PNG file."""
     memory = io.BytesIO()
     Image.fromarray(picture).save(memory, "png")
     return memory.getvalue()

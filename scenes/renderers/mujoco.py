@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int
 
 import scenes
-from scenes import renderers
+from scenes import geometry, renderers
 from scenes.geometry import meshes
 from scenes.kit import errors
 
@@ -261,7 +261,7 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
     spec = mujoco.MjSpec()
     spec.stat.extent, spec.stat.center = 1.0, (0.0, 0.0, 0.0)
     spec.visual.map.znear, spec.visual.map.zfar = _NEAR, _FAR
-    reach = float((np.linalg.norm(batch.position, axis=1) + np.linalg.norm(batch.size, axis=1)).max(initial=1))
+    reach = geometry.reach(batch)
     spec.visual.map.shadowclip = reach
     light = spec.visual.headlight
     light.active, light.ambient, light.diffuse, light.specular = 1, batch.ambient[0], np.zeros(3), np.zeros(3)
@@ -279,8 +279,9 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
             pos=place * (2 * reach if sun else 1), dir=-place if sun else (0, 0, -1), castshadow=True,
             ambient=np.zeros(3), diffuse=colour, specular=np.zeros(3), attenuation=(1, 0, 0), cutoff=180, exponent=0,
         )  # fmt: skip
+    colours = geometry.plain_colours(batch)
     for i, kind in enumerate(batch.kind.tolist()):
-        look = {"rgba": (*batch.colour[i].mean(0), 1.0) if batch.texture[i] else (*batch.colour[i, 0], 1.0)}
+        look = {"rgba": (*colours[i], 1.0)}
         size = batch.size[i].astype(np.float64)
         body = spec.worldbody.add_body(pos=batch.position[i], quat=batch.rotation[i])
         if kind in (_CONE, _TORUS):
