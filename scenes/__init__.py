@@ -22,6 +22,7 @@ watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`
 """
 
 import dataclasses
+import functools
 import json
 import math
 from typing import Any
@@ -29,7 +30,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
 
-KINDS = ("plane", "box", "sphere", "capsule", "cylinder", "cone", "ellipsoid", "torus")
+KINDS = ("plane", "box", "sphere", "capsule", "cylinder", "cone", "ellipsoid", "torus", "mesh")
 """Kinds of solid, and what `size` means for each (MuJoCo's meaning where it has the kind), in metres:
 
 plane      rectangle in its own xy plane, seen only from its +z side: half extents x, y (0: unbounded)
@@ -40,6 +41,7 @@ cylinder   radius, half length, along z
 cone       radius of the base at z = -half, half length; the tip is at z = +half
 ellipsoid  semi-axes x, y, z
 torus      radius of the ring in the xy plane, radius of the tube
+mesh       how much its `Mesh` is stretched along x, y, z (1: as it is); height fields are meshes, too
 """
 
 TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
@@ -48,6 +50,53 @@ TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
 Patterns are functions of a point in the solid's own axes: solid textures, without seams, that need no unwrapping."""
 
 SCHEMA = "cave.scenes/1"
+
+MOST_VERTICES = MOST_FACES = 10**7
+"""What one mesh may have."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mesh:
+    """A surface of triangles, in its own axes and metres. Seen, as every solid, from outside only.
+
+    The arrays are checked once, when it is made, and not copied: treat them as constants. What renderers prepare for a
+    mesh they keep as long as the object lives, so share it among scenes rather than make it anew.
+
+    Raises:
+        ValueError: in one line, when the arrays do not fit together or hold values that cannot be drawn.
+    """
+
+    vertices: Float32[np.ndarray, "v 3"]
+    faces: Int32[np.ndarray, "f 3"]
+    """Three vertices each, counter-clockwise seen from outside. A face without area is never seen."""
+    normals: Float32[np.ndarray, "f 3 3"] | None = None
+    """Unit normals at the corners of each face, between which light is smoothed; None: every face is flat."""
+
+    def __post_init__(self):
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError, in one line, if this is not a mesh."""
+        v, f = len(self.vertices), len(self.faces)
+        if self.vertices.shape != (v, 3) or self.faces.shape != (f, 3):
+            raise ValueError(f"mesh: shapes are {self.vertices.shape} and {self.faces.shape}, wanted (v, 3) and (f, 3)")
+        for what, n, most in (("vertices", v, MOST_VERTICES), ("faces", f, MOST_FACES)):
+            if not 1 <= n <= most:
+                raise ValueError(f"mesh: it has {n} {what}, wanted 1 to {most}")
+        if not np.isfinite(self.vertices).all():
+            raise ValueError("mesh: vertices hold values that are not finite")
+        if self.faces.min() < 0 or self.faces.max() >= v:
+            raise ValueError(f"mesh: faces name vertices {self.faces.min()}..{self.faces.max()}, wanted 0..{v - 1}")
+        if self.normals is not None:
+            if self.normals.shape != (f, 3, 3) or not np.isfinite(self.normals).all():
+                raise ValueError(f"mesh: normals have shape {self.normals.shape}, wanted {(f, 3, 3)} finite numbers")
+            if np.abs(np.linalg.norm(self.normals, axis=-1) - 1).max() > 1e-3:
+                raise ValueError("mesh: normals must have length 1")
+
+    @functools.cached_property
+    def extent(self) -> Float32[np.ndarray, " 3"]:
+        """How far it reaches from its origin along each axis, either way."""
+        return np.abs(self.vertices).max(0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,6 +133,14 @@ class Scenes:
     being the object, and `n_objects` counts the real ones."""
     first_object: int = 0
     """Number of solids at the head of every scene that are scenery; object `k` is the solid `first_object + k`."""
+    meshes: tuple[Mesh, ...] = ()
+    """A table that all scenes of the batch share."""
+    mesh: Int[np.ndarray, " n"] | None = None
+    """Index into `meshes`, -1 for a solid of another kind. Without it there are no meshes."""
+
+    def __post_init__(self):
+        if self.mesh is None:
+            object.__setattr__(self, "mesh", np.full(len(self.kind), -1, np.int32))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -106,8 +163,13 @@ class Scenes:
     def to_json(self) -> str:
         """These scenes as JSON text; `Scenes.from_json` gives back equal arrays, bit by bit."""
         arrays = {name: _encode(getattr(self, name)) for name in ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)}
-        factors = {name: _encode(value) for name, value in self.factors.items()}
-        return json.dumps({"schema": SCHEMA, "first_object": self.first_object, **arrays, "factors": factors})
+        tree = {"schema": SCHEMA, "first_object": self.first_object, **arrays}
+        if self.meshes:
+            parts = [{name: getattr(mesh, name) for name in _MESH_FIELDS} for mesh in self.meshes]
+            tree["meshes"] = [{n: _encode(array) for n, array in part.items() if array is not None} for part in parts]
+        else:
+            del tree["mesh"]
+        return json.dumps(tree | {"factors": {name: _encode(value) for name, value in self.factors.items()}})
 
     @classmethod
     def from_json(cls, text: str) -> "Scenes":
@@ -125,9 +187,13 @@ class Scenes:
             raise ValueError(f"not scenes: schema is {given!r}, wanted {SCHEMA!r}")
         try:
             names = ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)
-            fields = {name: _decode(tree[name]) for name in names}
+            fields = {name: _decode(tree[name]) for name in names if name != "mesh" or "meshes" in tree}
             factors = {name: _decode(value) for name, value in tree["factors"].items()}
-            scenes = cls(first_object=int(tree["first_object"]), factors=factors, **fields)
+            parts = [
+                {name: _decode(mesh[name]) for name in _MESH_FIELDS if name in mesh} for mesh in tree.get("meshes", ())
+            ]
+            meshes = tuple(Mesh(**part) for part in parts)
+            scenes = cls(first_object=int(tree["first_object"]), factors=factors, meshes=meshes, **fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not scenes: {type(error).__name__} {error} while reading the arrays") from None
         scenes.check()
@@ -137,7 +203,7 @@ class Scenes:
         """Raise ValueError, in one line, if the arrays do not fit together or hold values that cannot be drawn."""
         n, b = len(self.kind), len(self)
         shapes = {"size": (n, 3), "position": (n, 3), "rotation": (n, 4), "texture": (n,), "texture_scale": (n,)}
-        shapes |= {"colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
+        shapes |= {"mesh": (n,), "colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
         lights = self.light_position.shape[1] if self.light_position.ndim == 3 else 0
         shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3), "light_is_sun": (b, lights)}
         for name, shape in shapes.items():
@@ -154,6 +220,11 @@ class Scenes:
             raise ValueError(f"scenes: texture must lie in 0..{len(TEXTURES) - 1}")
         if n and (self.size.min() < 0 or self.texture_scale.min() <= 0):
             raise ValueError("scenes: sizes must not be negative and texture scales must be positive")
+        is_mesh, most = self.kind == KINDS.index("mesh"), len(self.meshes) - 1
+        if np.any((self.mesh >= 0) != is_mesh) or self.mesh.max(initial=-1) > most:
+            raise ValueError(f"scenes: mesh must lie in 0..{most} for solids of kind mesh and be -1 for others")
+        if np.any(self.size[is_mesh] == 0):
+            raise ValueError("scenes: sizes of meshes, which stretch them, must be positive")
         if n and np.abs(np.linalg.norm(self.rotation, axis=1) - 1).max() > 1e-3:
             raise ValueError("scenes: rotations must be unit quaternions")
         for name, value in self.factors.items():
@@ -161,8 +232,9 @@ class Scenes:
                 raise ValueError(f"scenes: factor {name} has {len(value)} rows, wanted {b}")
 
 
-_SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour")
+_SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh")
 _SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky")
+_MESH_FIELDS = ("vertices", "faces", "normals")
 
 
 def _encode(array: np.ndarray) -> dict:
@@ -184,12 +256,28 @@ def _decode(tree: dict) -> np.ndarray:
 
 
 def join(batches: list[Scenes]) -> Scenes:
-    """Several batches as one, in order; they must hold the same factors, lights and `first_object`."""
+    """Several batches as one, in order; they must hold the same factors, lights and `first_object`.
+
+    Their meshes are laid together in one table, equal ones once.
+    """
     starts = np.cumsum([0] + [int(s.offsets[-1]) for s in batches])
     offsets = np.concatenate([[0]] + [s.offsets[1:] + start for s, start in zip(batches, starts)])
     fields = {n: np.concatenate([getattr(s, n) for s in batches]) for n in (*_SOLID_FIELDS, *_SCENE_FIELDS)}
     factors = {n: np.concatenate([s.factors[n] for s in batches]) for n in batches[0].factors}
+    table: dict[Any, Mesh] = {}
+    keys = {id(mesh): _contents(mesh) for batch in batches for mesh in batch.meshes}
+    for batch in batches:
+        for mesh in batch.meshes:
+            table.setdefault(keys[id(mesh)], mesh)
+    number = {key: i for i, key in enumerate(table)}
+    # The last one is that of -1: solids which are no meshes.
+    renamed = [np.array([*(number[keys[id(m)]] for m in s.meshes), -1], s.mesh.dtype)[s.mesh] for s in batches]
+    fields |= {"mesh": np.concatenate(renamed), "meshes": tuple(table.values())}
     return dataclasses.replace(batches[0], offsets=offsets.astype(batches[0].offsets.dtype), factors=factors, **fields)
+
+
+def _contents(mesh: Mesh) -> tuple[bytes | None, ...]:
+    return tuple(None if (a := getattr(mesh, name)) is None else a.tobytes() for name in _MESH_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

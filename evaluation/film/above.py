@@ -53,6 +53,7 @@ def _with_agents(rooms: scenes.Scenes, poses: np.ndarray) -> scenes.Scenes:
         "texture": np.zeros(b, np.int64),
         "texture_scale": np.ones(b),
         "colour": np.broadcast_to(_AGENT, (b, 2, 3)),
+        "mesh": np.full(b, -1),
     }
     fields = {}
     for name, value in added.items():

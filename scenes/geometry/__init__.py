@@ -13,4 +13,6 @@ def plain_colours(batch: scenes.Scenes) -> Float32[np.ndarray, "n 3"]:
 
 def reach(batch: scenes.Scenes) -> float:
     """A distance from the origin, in metres, within which every solid lies (but for planes without bounds); at least 1."""
-    return float((np.linalg.norm(batch.position, axis=1) + np.linalg.norm(batch.size, axis=1)).max(initial=1))
+    stretch = np.array([*(mesh.extent for mesh in batch.meshes), np.ones(3)])[batch.mesh]
+    extent = np.linalg.norm(batch.size * stretch, axis=1)
+    return float((np.linalg.norm(batch.position, axis=1) + extent).max(initial=1))

@@ -42,14 +42,14 @@ def mjcf(scene: scenes.Scenes) -> str:
         pose = {"pos": _text(scene.position[i]), "quat": _text(scene.rotation[i])}
         body = ElementTree.SubElement(world, "body", name=f"solid{i}", **pose)
         geom = {"name": f"solid{i}", "rgba": _text([*colours[i], 1.0]), "contype": "0", "conaffinity": "0"}
-        if name in ("cone", "torus"):
-            corners, faces = meshes.mesh(kind, size)
+        if name in ("cone", "torus", "mesh"):
+            corners, faces = meshes.of(scene, i)
             ElementTree.SubElement(
                 asset,
                 "mesh",
                 name=f"mesh{i}",
                 inertia="shell",
-                vertex=_text(corners.ravel()),
+                vertex=_text(meshes.for_mujoco(corners).ravel()),
                 face=_text(faces.ravel()),
             )
             ElementTree.SubElement(body, "geom", type="mesh", mesh=f"mesh{i}", **geom)
@@ -92,7 +92,7 @@ def urdf(scene: scenes.Scenes, folder: str = "meshes") -> dict[str, bytes]:
         elif name == "cylinder":
             shape = ("cylinder", {"radius": _text(size[:1]), "length": _text(2 * size[1:2])})
         else:
-            made[f"solid{i}.obj"] = obj(*meshes.mesh(kind, size)).encode()
+            made[f"solid{i}.obj"] = obj(*meshes.of(scene, i)).encode()
             shape = ("mesh", {"filename": f"{folder}/solid{i}.obj" if folder else f"solid{i}.obj"})
         for part in ("visual", "collision"):
             place = ElementTree.SubElement(link, part)
@@ -112,7 +112,7 @@ def glb(scene: scenes.Scenes) -> bytes:
     turns = scenes.rotation_matrices(scene.rotation.astype(np.float64))
     colours = geometry.plain_colours(scene)
     for i, kind in enumerate(scene.kind.tolist()):
-        corners, faces = meshes.mesh(kind, scene.size[i])
+        corners, faces = meshes.of(scene, i)
         material = trimesh.visual.material.PBRMaterial(
             baseColorFactor=(*colours[i], 1.0), metallicFactor=0.0, roughnessFactor=1.0
         )

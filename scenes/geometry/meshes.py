@@ -1,9 +1,9 @@
-"""Triangle meshes of solids, in their own axes."""
+"""Triangle meshes of solids, in their own axes; height fields as meshes; smooth shading of meshes."""
 
 import math
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int, Int32
 
 import scenes
 
@@ -13,15 +13,84 @@ UNBOUNDED = 50.0
 """Half extent, in metres, that a plane without bounds gets."""
 
 
+def of(batch: scenes.Scenes, k: int) -> tuple[Float32[np.ndarray, "n 3"], Int32[np.ndarray, "m 3"]]:
+    """Corners in metres, and faces, of solid `k` of a batch, of whatever kind."""
+    if scenes.KINDS[batch.kind[k]] == "mesh":
+        own = batch.meshes[batch.mesh[k]]
+        return own.vertices * batch.size[k], own.faces
+    return mesh(int(batch.kind[k]), batch.size[k])
+
+
+def for_mujoco(corners: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n_or_4 3"]:
+    """The same corners, and if those are fewer than four, as MuJoCo wants at least, the last one again."""
+    return np.concatenate([corners, np.repeat(corners[-1:], max(0, 4 - len(corners)), 0)])
+
+
 def mesh(kind: int, size: np.ndarray) -> tuple[Float32[np.ndarray, "n 3"], Int32[np.ndarray, "m 3"]]:
     """Corners in metres, and faces of three corners each, counter-clockwise from outside.
 
     Args:
-        kind: Index into `scenes.KINDS`.
+        kind: Index into `scenes.KINDS`, but for meshes (see `of`).
         size: The solid's, as its kind means it.
     """
     corners, faces = _MESHES[scenes.KINDS[kind]](*np.asarray(size, np.float64))
     return np.asarray(corners, np.float32), np.asarray(faces, np.int32)
+
+
+def height_field(heights: Float[np.ndarray, "r c"], half_x: float, half_y: float, base: float = 0.1) -> scenes.Mesh:
+    """The ground below a grid of heights, with sides and a bottom: terrain is a mesh and needs no kind of its own.
+
+    Each cell of the grid is cut along the diagonal on which x and y both grow, as MuJoCo cuts it.
+
+    Args:
+        heights: Metres above the mesh's z = 0; rows run along +y, columns along +x, and there are at least two of each.
+        half_x: Half extent along x.
+        half_y: Half extent along y.
+        base: How far below z = 0 the bottom lies.
+
+    Raises:
+        ValueError: in one line, when the numbers make no ground.
+    """
+    heights = np.asarray(heights, np.float32)
+    rows, columns = heights.shape
+    if min(rows, columns) < 2 or not (half_x > 0 and half_y > 0) or 2 * rows * columns > scenes.MOST_FACES:
+        size = f"{rows} x {columns} heights over {2 * half_x} x {2 * half_y} m"
+        raise ValueError(f"height field: {size}, wanted 2 x 2 to {scenes.MOST_FACES // 2} in all, over a positive area")
+    x, y = np.meshgrid(np.linspace(-half_x, half_x, columns), np.linspace(-half_y, half_y, rows))
+    top = np.stack([x.ravel(), y.ravel(), heights.ravel()], 1)
+    cell = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    a, b, c, d = (part.ravel() for part in (cell[:-1, :-1], cell[:-1, 1:], cell[1:, 1:], cell[1:, :-1]))
+    # Once around, counter-clockwise seen from above, and the same below.
+    rim = np.concatenate([cell[0, :-1], cell[:-1, -1], cell[-1, :0:-1], cell[:0:-1, 0]])
+    below = (len(top) + np.arange(len(rim))).astype(np.int32)
+    after, below_after = np.roll(rim, -1), np.roll(below, -1)
+    middle = np.full_like(below, below[-1] + 1)
+    faces = [(a, b, c), (a, c, d), (below, below_after, after), (below, after, rim), (below_after, below, middle)]
+    low = np.concatenate([top[rim, :2], np.full((len(rim), 1), -base)], 1)
+    vertices = np.concatenate([top, low, [[0, 0, -base]]]).astype(np.float32)
+    return scenes.Mesh(vertices, np.concatenate([np.stack(face, 1) for face in faces]))
+
+
+def smooth(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], crease: float = 0.8) -> scenes.Mesh:
+    """A mesh whose faces shade into one another, but for those that meet at a sharper angle.
+
+    The normal of a vertex is the mean, by area, of the faces around it; a corner whose face's own normal has a cosine
+    below `crease` with that keeps its own.
+    """
+    corners = np.asarray(vertices, np.float64)[faces]
+    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros((len(vertices), 3))
+    np.add.at(total, faces, area[:, None])
+    shared = _unit(total)[faces]
+    own = np.repeat(_unit(area)[:, None], 3, 1)
+    normals = np.where(((shared * own).sum(-1) < crease)[..., None], own, shared)
+    return scenes.Mesh(np.asarray(vertices, np.float32), np.asarray(faces, np.int32), normals.astype(np.float32))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1; upwards where there is no direction."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.where(length > 0, vectors / np.where(length > 0, length, 1), [0.0, 0.0, 1.0])
 
 
 def _plane(x: float, y: float, _: float):

@@ -29,7 +29,7 @@ _SHADOWS = 4096
 """Rows and columns of a shadow map: MuJoCo's default."""
 _MEMORY = 2**30
 """Bytes that the shadow maps of all scenes of a handle may take; each scene has its own."""
-_PLANE, _CONE, _TORUS = (scenes.KINDS.index(name) for name in ("plane", "cone", "torus"))
+_PLANE, _CONE, _TORUS, _MESH = (scenes.KINDS.index(name) for name in ("plane", "cone", "torus", "mesh"))
 
 _gl = concurrent.futures.ThreadPoolExecutor(1, "mujoco-gl")
 _context = None
@@ -284,9 +284,8 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
         look = {"rgba": (*colours[i], 1.0)}
         size = batch.size[i].astype(np.float64)
         body = spec.worldbody.add_body(pos=batch.position[i], quat=batch.rotation[i])
-        if kind in (_CONE, _TORUS):
-            corners, faces = meshes.mesh(kind, size)
-            mesh = spec.add_mesh(name=f"mesh{i}", uservert=corners.ravel(), userface=faces.ravel())
+        if kind in (_CONE, _TORUS, _MESH):
+            mesh = spec.add_mesh(name=f"mesh{i}", **_triangles(batch, i))
             # It has no thickness to weigh: bodies stand still.
             mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
             body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, contype=0, conaffinity=0, **look)
@@ -296,3 +295,22 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
             name = f"mjGEOM_{scenes.KINDS[kind].upper()}"
             body.add_geom(type=getattr(mujoco.mjtGeom, name), size=size, contype=0, conaffinity=0, **look)
     return spec.compile()
+
+
+def _triangles(batch: scenes.Scenes, i: int) -> dict[str, np.ndarray]:
+    """The mesh of solid `i` as MuJoCo takes it."""
+    corners, faces = meshes.of(batch, i)
+    if batch.kind[i] != _MESH:
+        return {"uservert": corners.ravel(), "userface": faces.ravel()}
+    own = batch.meshes[batch.mesh[i]]
+    triangles = corners.astype(np.float64)[faces]
+    area = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals = np.repeat(area[:, None], 3, 1) if own.normals is None else own.normals / batch.size[i]
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-30)
+    # MuJoCo takes normals as they are only of a mesh that has coordinates of a texture.
+    named = np.arange(3 * len(faces), dtype=np.int32)
+    return {
+        "uservert": meshes.for_mujoco(corners).ravel(), "userface": faces.ravel(),
+        "usernormal": normals.astype(np.float32).ravel(), "userfacenormal": named,
+        "usertexcoord": np.zeros(2, np.float32), "userfacetexcoord": np.zeros_like(named),
+    }  # fmt: skip

@@ -160,12 +160,30 @@ def one_box(**changes):
     return scenes.Scenes(**(fields | changes))
 
 
+def triangle(x=1.0, **changes):
+    fields = {"vertices": np.float32([[0, 0, 0], [x, 0, 0], [0, 1, 0]]), "faces": np.int32([[0, 1, 2]])}
+    return scenes.Mesh(**(fields | changes))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ({"size": np.full((1, 3), np.nan, np.float32)}, "size holds values that are not finite"),
         ({"size": np.full((1, 3), -1, np.float32)}, "must not be negative"),
-        ({"kind": np.array([8])}, "kind must lie in 0..7"),
+        ({"kind": np.array([9])}, "kind must lie in 0..8"),
+        ({"kind": np.array([8])}, "mesh must lie in 0..-1"),
+        ({"mesh": np.array([0])}, "mesh must lie in 0..-1"),
+        ({"meshes": (triangle(),), "mesh": np.array([0])}, "be -1 for others"),
+        ({"kind": np.array([8]), "meshes": (triangle(),), "mesh": np.array([1])}, "mesh must lie in 0..0"),
+        (
+            {
+                "kind": np.array([8]),
+                "meshes": (triangle(),),
+                "mesh": np.array([0]),
+                "size": np.eye(1, 3, dtype=np.float32),
+            },
+            "must be positive",
+        ),
         ({"texture": np.array([-1])}, "texture must lie"),
         ({"rotation": np.zeros((1, 4), np.float32)}, "unit quaternions"),
         ({"offsets": np.array([0, 2])}, "offsets must rise"),
@@ -176,6 +194,46 @@ def test_arrays_that_do_not_fit_are_refused(change, told):
     one_box().check()
     with pytest.raises(ValueError, match=told):
         one_box(**change).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"vertices": np.full((3, 3), np.nan, np.float32)}, "vertices hold values that are not finite"),
+        ({"faces": np.int32([[0, 1, 3]])}, r"faces name vertices 0..3, wanted 0..2"),
+        ({"faces": np.int32([[-1, 1, 2]])}, r"faces name vertices -1..2"),
+        ({"faces": np.zeros((0, 3), np.int32)}, "it has 0 faces, wanted 1 to 10000000"),
+        ({"vertices": np.zeros((0, 3), np.float32)}, "it has 0 vertices"),
+        ({"normals": np.full((1, 3, 3), np.inf, np.float32)}, "finite"),
+        ({"normals": np.ones((1, 3, 3), np.float32)}, "length 1"),
+    ],
+)
+def test_what_is_no_mesh_is_refused(change, told):
+    with pytest.raises(ValueError, match=told) as caught:
+        triangle(**change)
+    assert "\n" not in str(caught.value)
+
+
+def test_meshes_are_shared_by_scenes_and_told_apart_by_their_contents():
+    normals = np.tile(np.float32([0, 0, 1]), (1, 3, 1))
+    kinds = {"kind": np.array([8]), "mesh": np.array([0], np.int32)}
+    one, same, other = triangle(), triangle(), triangle(normals=normals)
+    batches = [one_box(**kinds, meshes=(mesh,)) for mesh in (one, other, same)] + [one_box()]
+    joined = scenes.join(batches)
+    joined.check()
+    assert joined.meshes == (one, other) and joined.mesh.tolist() == [0, 1, 0, -1]
+    assert joined[np.array([3, 1])].mesh.tolist() == [-1, 1]
+    again = scenes.Scenes.from_json(joined.to_json())
+    assert_equal(again, joined)
+    for before, after in zip(joined.meshes, again.meshes, strict=True):
+        np.testing.assert_array_equal(before.vertices, after.vertices)
+        np.testing.assert_array_equal(before.faces, after.faces)
+        assert (before.normals is None) == (after.normals is None)
+    np.testing.assert_array_equal(again.meshes[1].normals, normals)
+    tree = json.loads(joined.to_json())
+    for harm in ([], [{}], [{"vertices": 1}], 3, [tree["meshes"][0] | {"faces": tree["meshes"][0]["vertices"]}] * 2):
+        with pytest.raises(ValueError, match="scenes|mesh"):
+            scenes.Scenes.from_json(json.dumps(tree | {"meshes": harm}))
 
 
 @pytest.mark.parametrize(

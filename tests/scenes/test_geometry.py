@@ -1,5 +1,6 @@
 """Solids as meshes and scenes as files: read back by the programs they are for."""
 
+import dataclasses
 import io
 import json
 import math
@@ -31,7 +32,7 @@ VOLUMES = {
 }
 
 
-@pytest.mark.parametrize("name", [kind for kind in scenes.KINDS if kind != "plane"])
+@pytest.mark.parametrize("name", [kind for kind in scenes.KINDS if kind not in ("plane", "mesh")])
 def test_a_mesh_is_closed_faces_out_and_holds_its_solid_s_volume(name):
     size, volume = VOLUMES[name]
     made = trimesh.Trimesh(*meshes.mesh(scenes.KINDS.index(name), np.array(size)))
@@ -44,6 +45,78 @@ def test_a_plane_s_mesh_is_seen_from_above_and_is_bounded():
         made = trimesh.Trimesh(*meshes.mesh(0, np.array(size)))
         assert made.area == pytest.approx(area)
         np.testing.assert_allclose(made.face_normals, [[0, 0, 1]] * 2)
+
+
+def with_meshes():
+    """A terrain, a smooth ball and a single triangle, stretched and turned, in one scene."""
+    ball = trimesh.creation.icosphere(2)
+    ground = meshes.height_field(np.random.default_rng(0).random((5, 7)), 2.0, 1.0, 0.1)
+    sail = scenes.Mesh(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.int32([[0, 1, 2]]))
+    one = some(1)[0]
+    n = 3
+    rows = np.arange(n)
+    fields = {name: getattr(one, name)[rows] for name in scenes._SOLID_FIELDS}
+    fields["kind"], fields["mesh"] = np.full(n, scenes.KINDS.index("mesh"), np.int32), rows.astype(np.int32)
+    fields["size"] = np.float32([[1, 1, 1], [0.5, 0.4, 0.3], [1, 2, 1]])
+    fields["position"] = np.float32([[0, 0, 0], [3, 0, 1], [0, 3, 1]])
+    fields["rotation"] = np.float32([[1, 0, 0, 0], [0.6, 0, 0.8, 0], [0, 0, 0.6, 0.8]])
+    made = (ground, meshes.smooth(ball.vertices, ball.faces), sail)
+    return dataclasses.replace(one, offsets=np.array([0, n]), meshes=made, first_object=0, **fields)
+
+
+def test_a_height_field_is_closed_ground_of_its_heights():
+    heights = np.random.default_rng(0).random((5, 7)) + 0.1
+    ground = meshes.height_field(heights, 2.0, 1.0, 0.3)
+    made = trimesh.Trimesh(ground.vertices, ground.faces, process=False)
+    assert made.is_watertight and made.is_winding_consistent
+    # Under a cell's two triangles: the ends of its diagonal count twice.
+    h = heights + 0.3
+    mean = (2 * h[:-1, :-1] + 2 * h[1:, 1:] + h[:-1, 1:] + h[1:, :-1]) / 6
+    assert made.volume == pytest.approx(mean.sum() * (4 / 6) * (2 / 4), rel=1e-5)
+    # Rows run along y, columns along x.
+    at = np.argmin(np.abs(ground.vertices[:35, :2] - [2 / 3, -0.5]).sum(1))
+    assert ground.vertices[at, 2] == pytest.approx(heights[1, 4])
+    with pytest.raises(ValueError, match="1 x 7 heights"):
+        meshes.height_field(heights[:1], 2.0, 1.0)
+
+
+def test_smoothing_makes_a_ball_round_and_leaves_a_box_its_edges():
+    ball, box = trimesh.creation.icosphere(3), trimesh.creation.box()
+    normals = meshes.smooth(ball.vertices, ball.faces).normals
+    np.testing.assert_allclose(normals, ball.vertices[ball.faces], atol=0.02)
+    normals = meshes.smooth(box.vertices, box.faces).normals
+    np.testing.assert_allclose(normals, np.repeat(box.face_normals[:, None], 3, 1), atol=1e-6)
+
+
+def test_files_keep_meshes(tmp_path):
+    import pybullet
+
+    one = with_meshes()
+    model = mujoco.MjModel.from_xml_string(files.mjcf(one))
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    read = trimesh.load(io.BytesIO(files.glb(one)), file_type="glb")
+    for name, content in files.urdf(one, folder="").items():
+        (tmp_path / name).write_bytes(content)
+    client = pybullet.connect(pybullet.DIRECT)
+    try:
+        body = pybullet.loadURDF(str(tmp_path / "scene.urdf"), useFixedBase=True, physicsClientId=client)
+        turns = scenes.rotation_matrices(one.rotation)
+        for k in range(3):
+            own = one.meshes[k]
+            wanted = (own.vertices * one.size[k]) @ turns[k].T + one.position[k]
+            span = lambda points: np.stack([points.min(0), points.max(0)])
+            rows = slice(model.mesh_vertadr[k], model.mesh_vertadr[k] + model.mesh_vertnum[k])
+            theirs = model.mesh_vert[rows] @ data.geom_xmat[k].reshape(3, 3).T + data.geom_xpos[k]
+            np.testing.assert_allclose(span(theirs), span(wanted), atol=1e-5)
+            pose, geometry = read.graph[f"solid{k}-mesh"]
+            theirs = trimesh.transform_points(read.geometry[geometry].vertices, pose)
+            np.testing.assert_allclose(
+                span(theirs), span(wanted @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])), atol=1e-5
+            )
+            np.testing.assert_allclose(pybullet.getAABB(body, k, client), span(wanted), atol=0.05)
+    finally:
+        pybullet.disconnect(client)
 
 
 def test_mujoco_reads_the_mjcf_and_finds_every_solid_where_it_is():
