@@ -11,8 +11,12 @@ def plain_colours(batch: scenes.Scenes) -> Float32[np.ndarray, "n 3"]:
     return np.where(batch.texture[:, None] > 0, batch.colour.mean(1), batch.colour[:, 0])
 
 
+def extents(batch: scenes.Scenes) -> Float32[np.ndarray, "n 3"]:
+    """The size of every solid; of a mesh, how far it reaches from its origin along its axes, in metres."""
+    return batch.size * np.array([*(mesh.extent for mesh in batch.meshes), np.ones(3)], np.float32)[batch.mesh]
+
+
 def reach(batch: scenes.Scenes) -> float:
     """A distance from the origin, in metres, within which every solid lies (but for planes without bounds); at least 1."""
-    stretch = np.array([*(mesh.extent for mesh in batch.meshes), np.ones(3)])[batch.mesh]
-    extent = np.linalg.norm(batch.size * stretch, axis=1)
+    extent = np.linalg.norm(extents(batch), axis=1)
     return float((np.linalg.norm(batch.position, axis=1) + extent).max(initial=1))

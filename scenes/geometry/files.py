@@ -44,12 +44,14 @@ def mjcf(scene: scenes.Scenes) -> str:
         geom = {"name": f"solid{i}", "rgba": _text([*colours[i], 1.0]), "contype": "0", "conaffinity": "0"}
         if name in ("cone", "torus", "mesh"):
             corners, faces = meshes.of(scene, i)
+            # MuJoCo wants four corners at least.
+            corners = np.concatenate([corners, np.repeat(corners[-1:], max(0, 4 - len(corners)), 0)])
             ElementTree.SubElement(
                 asset,
                 "mesh",
                 name=f"mesh{i}",
                 inertia="shell",
-                vertex=_text(meshes.for_mujoco(corners).ravel()),
+                vertex=_text(corners.ravel()),
                 face=_text(faces.ravel()),
             )
             ElementTree.SubElement(body, "geom", type="mesh", mesh=f"mesh{i}", **geom)

@@ -21,11 +21,6 @@ def of(batch: scenes.Scenes, k: int) -> tuple[Float32[np.ndarray, "n 3"], Int32[
     return mesh(int(batch.kind[k]), batch.size[k])
 
 
-def for_mujoco(corners: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n_or_4 3"]:
-    """The same corners, and if those are fewer than four, as MuJoCo wants at least, the last one again."""
-    return np.concatenate([corners, np.repeat(corners[-1:], max(0, 4 - len(corners)), 0)])
-
-
 def mesh(kind: int, size: np.ndarray) -> tuple[Float32[np.ndarray, "n 3"], Int32[np.ndarray, "m 3"]]:
     """Corners in metres, and faces of three corners each, counter-clockwise from outside.
 

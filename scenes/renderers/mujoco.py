@@ -307,10 +307,11 @@ def _triangles(batch: scenes.Scenes, i: int) -> dict[str, np.ndarray]:
     area = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     normals = np.repeat(area[:, None], 3, 1) if own.normals is None else own.normals / batch.size[i]
     normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-30)
-    # MuJoCo takes normals as they are only of a mesh that has coordinates of a texture.
+    # MuJoCo wants one normal a vertex, so each face gets three of its own, and takes them as they are only of a mesh
+    # that has coordinates of a texture.
     named = np.arange(3 * len(faces), dtype=np.int32)
-    return {
-        "uservert": meshes.for_mujoco(corners).ravel(), "userface": faces.ravel(),
-        "usernormal": normals.astype(np.float32).ravel(), "userfacenormal": named,
-        "usertexcoord": np.zeros(2, np.float32), "userfacetexcoord": np.zeros_like(named),
-    }  # fmt: skip
+    normals, flat = normals.astype(np.float32).reshape(-1, 3), np.zeros((len(named), 2), np.float32)
+    given = {"uservert": corners[faces].reshape(-1, 3), "usernormal": normals, "usertexcoord": flat}
+    # Nor has it meshes of fewer than four vertices.
+    spare = max(0, 4 - len(named))
+    return {k: np.concatenate([v, v[-1:].repeat(spare, 0)]).ravel() for k, v in given.items()} | {"userface": named}

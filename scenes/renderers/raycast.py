@@ -22,9 +22,10 @@ from jaxtyping import Int
 from numba.core import event
 
 import scenes
-from scenes import renderers
+from scenes import geometry, renderers
+from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, frame, outlines
+from scenes.renderers.kernels import chunks, frame, growth, outlines
 
 
 def _version() -> int:
@@ -108,6 +109,8 @@ class Handle:
         self._threads = threads
         self._buffers: dict[str, np.ndarray] = {}
         self._lock = threading.RLock()
+        self._meshes: list[scenes.Mesh] = []
+        self._forest = trees.forest([])
         self._reserve(len(batch), max(capacity, int(batch.n_solids.max())), batch.light_position.shape[1])
         self._put(batch, np.arange(len(batch)))
 
@@ -126,8 +129,8 @@ class Handle:
         # Where each solid goes: its scene's place, then its number within the scene.
         to = np.repeat(self._first[rows] - batch.offsets[:-1], counts) + np.arange(len(batch.kind))
         self._count[rows] = counts
-        self._kind[to], self._texture[to] = batch.kind, batch.texture
-        self._look[to, :3], self._look[to, 3] = batch.size, batch.texture_scale
+        self._kind[to], self._texture[to] = self._plant(batch, rows), batch.texture
+        self._look[to, :3], self._look[to, 3] = geometry.extents(batch), batch.texture_scale
         # A colour below black would reach into the byte of a packed pixel where its solid's name is.
         self._look[to, 4:] = np.maximum(batch.colour.reshape(-1, 6), 0)
         self._position[to], self._rotation[to] = batch.position, batch.rotation
@@ -135,6 +138,25 @@ class Handle:
         self._lights[rows, :, 6] = batch.light_is_sun
         self._air[rows, :3], self._air[rows, 3:] = np.maximum(batch.ambient, 0), np.maximum(batch.sky, 0)
         self._pose_first = np.concatenate([[0], np.cumsum(self._count)])
+
+    def _plant(self, batch: scenes.Scenes, rows: np.ndarray) -> np.ndarray:
+        """The kernels' names of the kinds of all solids, after growing the trees of meshes that are new here."""
+        kinds = self._kind.reshape(len(self._count), self._capacity)
+        kinds[rows] = 0
+        wanted = [batch.meshes[i] for i in np.unique(batch.mesh[batch.mesh >= 0])]
+        if any(mesh not in self._meshes for mesh in wanted):
+            # Those that no scene has any longer make room.
+            kept = np.unique(kinds[kinds >= outlines.MESH]) - outlines.MESH
+            number = np.zeros(len(self._meshes), np.int32)
+            number[kept] = np.arange(len(kept))
+            kinds[kinds >= outlines.MESH] = outlines.MESH + number[kinds[kinds >= outlines.MESH] - outlines.MESH]
+            self._meshes = [self._meshes[i] for i in kept]
+            self._meshes += [mesh for mesh in wanted if mesh not in self._meshes]
+            self._forest = trees.forest(self._meshes)
+        names = {mesh: outlines.MESH + i for i, mesh in enumerate(self._meshes)}
+        # The last is that of -1: solids which are no meshes.
+        named = np.array([*(names.get(mesh, 0) for mesh in batch.meshes), 0], np.int32)[batch.mesh]
+        return np.where(batch.mesh >= 0, named, batch.kind)
 
     def update(self, batch: scenes.Scenes, rows: Int[np.ndarray, " b"]) -> None:
         """Put other scenes in the places `rows` of the loaded batch; the rest stays.
@@ -217,6 +239,10 @@ class Handle:
             self._buffer("edge", (threads, 3, 5), np.float64),
             self._buffer("windows", (threads, n_lights, most, 4), np.int32),
         )
+        walks = (
+            self._buffer("pile", (threads, growth.PILE), np.int32),
+            self._buffer("near", (threads, growth.PILE), np.float32),
+        )
         scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         rest = (
             np.ascontiguousarray(cameras.scene, np.int64),
@@ -225,12 +251,13 @@ class Handle:
             self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
             self._lights, self._air,
         )  # fmt: skip
+        grown = self._forest
         left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:
-            own = [array[thread] for array in scratch]
+            own, walk = [array[thread] for array in scratch], [array[thread] for array in walks]
             for begin, end in left:
-                _draw(begin, end, rgb, depth, ids, *own, *rest)
+                _draw(begin, end, rgb, depth, ids, *own, *rest, (*walk, *grown))
 
         _run(work, threads)
         rgb = rgb.view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)

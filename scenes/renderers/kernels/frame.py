@@ -11,13 +11,14 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import chunks, outlines
+from scenes.renderers.kernels import chunks, outlines, trees
 from scenes.renderers.kernels.outlines import (
     BOX,
     CAPSULE,
     CONE,
     CYLINDER,
     ELLIPSOID,
+    MESH,
     PLANE,
     SPHERE,
     TORUS,
@@ -36,7 +37,7 @@ FIXED = 12
 
 
 @numba.njit(**PLACED)
-def _meet(kind, s, blocks, start, n, g, look):
+def _meet(kind, s, blocks, start, n, g, look, depth, stride, forest):
     size = look[:3]
     if kind == PLANE:
         chunks.meet_plane(s, blocks, start, n, g, look[3])
@@ -52,14 +53,18 @@ def _meet(kind, s, blocks, start, n, g, look):
         chunks.meet_cone(s, blocks, start, n, g, size)
     elif kind == ELLIPSOID:
         chunks.meet_ellipsoid(s, blocks, start, n, g, size)
+    elif kind >= MESH:
+        trees.meet_mesh(s, blocks, start, n, g, size, depth, stride, forest, kind - MESH)
     else:
         chunks.meet_torus(s, blocks, start, n, g, size)
 
 
 @numba.njit(**PLACED)
-def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself):
+def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, forest):
     if kind == TORUS:
         chunks.shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself)
+    elif kind >= MESH:
+        trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, forest, kind - MESH)
     elif kind == BOX:
         chunks.shade_box(s, blocks, start, n, g, size, light, is_sun, window)
     elif kind == SPHERE:
@@ -89,7 +94,7 @@ def _windows(k, kind, look, position, rotation, geometry, lights, height, width,
         for other in range(len(kind)):
             window = windows[m, other]
             window[0], window[1], window[2], window[3] = 0, 0, -1, -1
-            if kind[other] == PLANE or (other == k and kind[k] != TORUS):
+            if kind[other] == PLANE or (other == k and kind[k] < TORUS):
                 continue
             if other == k:
                 window[2], window[3] = width - 1, height - 1
@@ -115,7 +120,7 @@ def _half(extent):
 
 
 @numba.njit(**PLACED)
-def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows):
+def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, forest):
     """Light and shadows on each pixel of a chunk."""
     g = geometry[k]
     chunks.fill(s, n, chunks.RED, air[0], air[1], air[2])
@@ -133,7 +138,7 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
                 if window[2] >= window[0] and window[3] >= window[1]:
                     _shade(
                         kind[other], s, blocks, start, n, geometry[other], look[other], geometry[other, at:], is_sun,
-                        window, other == k,
+                        window, other == k, forest,
                     )  # fmt: skip
         chunks.add_light(s, n, lights[m])
 
@@ -157,7 +162,7 @@ def _even_light(g, n, lights, air, shadows, windows):
 @numba.njit(**PLACED)
 def draw_frame(
     pixels, depth, ids, s, geometry, blocks, edge, windows,
-    height, width, eye, camera, fov, shadows, painted, kind, texture, look, position, rotation, lights, air,
+    height, width, eye, camera, fov, shadows, painted, kind, texture, look, position, rotation, lights, air, forest,
 ):  # fmt: skip
     """Draw one camera's picture of one scene.
 
@@ -184,6 +189,7 @@ def draw_frame(
         rotation: k 4.
         lights: l 7: place or direction, colour, whether a sun.
         air: Ambient light (3), sky (3).
+        forest: Scratch and the trees of all meshes; see `geometry.trees.Forest`.
     """
     stride = max(width, outlines.WIDE)
     view = outlines.axes(camera)
@@ -218,9 +224,9 @@ def draw_frame(
             if even and skin == 0:
                 chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
                 continue
-            _meet(kind[k], s, blocks, start, n, g, look[k])
+            _meet(kind[k], s, blocks, start, n, g, look[k], depth, stride, forest)
             if painted and not even:
-                _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows)
+                _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, forest)
             elif not painted:
                 # What nobody looks at must still be a colour: names are kept beside it.
                 chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
@@ -320,7 +326,7 @@ def compiled(version: int):
     def draw(
         begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows,
         which, eye, camera, drawn, fov, height, width, ratio, shadows, painted, measured,
-        first, count, kind, texture, look, pose_first, position, rotation, lights, air,
+        first, count, kind, texture, look, pose_first, position, rotation, lights, air, forest,
     ):  # fmt: skip
         """Draw cameras `begin` to before `end`; all arguments from `pixels` to `windows` are scratch."""
         # First the colours of a finer picture, where asked for; then depth and ids of the pixels' centres.
@@ -337,7 +343,7 @@ def compiled(version: int):
                     pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows,
                     height * fine, width * fine, eye[i], camera[i], fov, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
-                    position[b : b + n], rotation[b : b + n], lights[scene], air[scene],
+                    position[b : b + n], rotation[b : b + n], lights[scene], air[scene], forest,
                 )  # fmt: skip
                 if fine == 2:
                     _halve(small, pixels, height, width)

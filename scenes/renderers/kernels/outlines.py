@@ -12,7 +12,8 @@ from scenes.renderers.kernels.surfaces import LOOP
 WIDE = 16
 SEAM = 1e-4
 """Pixels by which planes reach over their edges, so that no crack opens between a wall and the floor."""
-PLANE, BOX, SPHERE, CAPSULE, CYLINDER, CONE, ELLIPSOID, TORUS = range(8)
+PLANE, BOX, SPHERE, CAPSULE, CYLINDER, CONE, ELLIPSOID, TORUS, MESH = range(9)
+# Here a kind from MESH on is a mesh of number kind - MESH, and its size is how far it reaches along its axes.
 NEAR = 1e-3
 """Metres before the camera from which on things are projected to find their rectangle."""
 UNBOUNDED = 1e6
@@ -167,7 +168,7 @@ def ray_of(g, columns, rows):
 def reach_along(kind, size, x, y, z):
     """How far a solid reaches from its middle along a unit direction in its own axes."""
     a, b, c = float(size[0]), float(size[1]), float(size[2])
-    if kind == BOX:
+    if kind == BOX or kind >= MESH:
         return abs(x) * a + abs(y) * b + abs(z) * c
     if kind == SPHERE:
         return a
@@ -242,7 +243,7 @@ def reach_of(kind, size):
         return max(max(a, b), c)
     if kind in (CAPSULE, TORUS):
         return a + b
-    if kind == BOX:
+    if kind == BOX or kind >= MESH:
         return math.sqrt(a * a + b * b + c * c)
     return math.sqrt(a * a + b * b)
 

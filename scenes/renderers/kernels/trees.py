@@ -1,0 +1,243 @@
+"""Where rays meet a mesh: through the tree of boxes around its triangles, one ray at a time, eight boxes at a time.
+
+A tree is made once per mesh by `growth`, in units of the mesh's extent. Triangles that
+share an edge agree on which side of it a ray passes (Woop, Benthin and Wald 2013: corners are moved so that the ray is the
+z axis, and the sides of edges are signs of differences of products, which are computed without fusing them), so no ray
+slips between them.
+"""
+
+import math
+
+import llvmlite.ir
+import numba
+import numpy as np
+from numba import extending
+
+from scenes.renderers.kernels import growth, outlines
+from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, rays
+from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, _away_from_zero
+
+WIDE, STACK = np.uintp(growth.WIDE), np.uintp(growth.STACK)
+NODE, LEAF = np.uintp(6 * growth.WIDE), np.uintp(9 * growth.WIDE)
+"""Numbers of a node and of a leaf."""
+BITS = np.int32(1) << np.arange(growth.WIDE, dtype=np.int32)
+LIFT = np.float32(1e-4)
+"""How far above a mesh, in its size, rays from it to a light begin: what they leave must not stop them."""
+DRIFT = np.float32(1e-6)
+"""The same in the distance from the camera, which is how rounding grows."""
+BEFORE = np.float32(1e-3)
+"""How far before the mesh's box, in its size, rays begin: nearer numbers are more exact."""
+EXACT = INLINE | {"fastmath": {"nsz"}}
+
+
+@extending.intrinsic
+def _lowest(_, bits):
+    """The place of the lowest bit of a number that is not 0."""
+
+    def count(_, builder, __, arguments):
+        return builder.cttz(arguments[0], llvmlite.ir.Constant(llvmlite.ir.IntType(1), 1))
+
+    return numba.int32(numba.int32), count
+
+
+@numba.njit(**EXACT)
+def _sides(ax, ay, bx, by, cx, cy):
+    """On which side of the triangle's edges the z axis passes."""
+    return cx * by - cy * bx, ax * cy - ay * cx, bx * ay - by * ax
+
+
+@numba.njit(**INLINE)
+def _steep(dx, dy, dz):
+    """The axis along which a direction is longest, and the other two, in an order that keeps triangles' turning."""
+    x, y, z = abs(dx), abs(dy), abs(dz)
+    if z >= max(x, y):
+        return (0, 1, 2) if dz >= ZERO else (1, 0, 2)
+    if y >= x:
+        return (2, 0, 1) if dy >= ZERO else (0, 2, 1)
+    return (1, 2, 0) if dx >= ZERO else (2, 1, 0)
+
+
+@numba.njit(**INLINE)
+def _pick(axis, x, y, z):
+    return x if axis == 0 else (y if axis == 1 else z)
+
+
+@numba.njit(**LOOP)
+def walk(forest, root, ox, oy, oz, dx, dy, dz, far, both):
+    """The nearest triangle that a ray meets before `far`, of those that face it; with `both`, any triangle at all.
+
+    Returns:
+        Distance in lengths of the direction, inf for none; place of the triangle among the corners; and the shares of
+        its three corners in the point.
+    """
+    pile, near, _, _, nodes, children, corners, _, _ = forest
+    ix, iy, iz = ONE / _away_from_zero(dx), ONE / _away_from_zero(dy), ONE / _away_from_zero(dz)
+    mx, my, mz = -ox * ix, -oy * iy, -oz * iz
+    # Rows of the sides that a ray comes to first, and of the others.
+    x0, x1 = (np.uintp(0) * WIDE, np.uintp(3) * WIDE) if ix > ZERO else (np.uintp(3) * WIDE, np.uintp(0) * WIDE)
+    y0, y1 = (np.uintp(1) * WIDE, np.uintp(4) * WIDE) if iy > ZERO else (np.uintp(4) * WIDE, np.uintp(1) * WIDE)
+    z0, z1 = (np.uintp(2) * WIDE, np.uintp(5) * WIDE) if iz > ZERO else (np.uintp(5) * WIDE, np.uintp(2) * WIDE)
+    kx, ky, kz = _steep(dx, dy, dz)
+    ux, uy, uz = _pick(kx, ox, oy, oz), _pick(ky, ox, oy, oz), _pick(kz, ox, oy, oz)
+    sz = ONE / _pick(kz, dx, dy, dz)
+    sx, sy = _pick(kx, dx, dy, dz) * sz, _pick(ky, dx, dy, dz) * sz
+    rx, ry, rz = np.uintp(kx) * WIDE, np.uintp(ky) * WIDE, np.uintp(kz) * WIDE
+    second, third = np.uintp(3) * WIDE, np.uintp(6) * WIDE
+    best, found = far, np.uintp(0)
+    pile[0], near[0], top = root, ZERO, np.uintp(1)
+    while top > np.uintp(0):
+        top -= np.uintp(1)
+        if near[top] > best:
+            continue
+        here = pile[top]
+        if here >= 0:
+            at, hits = np.uintp(here) * NODE, np.int32(0)
+            for j in range(WIDE):
+                a = max(
+                    max(nodes[at + x0 + j] * ix + mx, nodes[at + y0 + j] * iy + my),
+                    max(nodes[at + z0 + j] * iz + mz, ZERO),
+                )
+                b = min(
+                    min(nodes[at + x1 + j] * ix + mx, nodes[at + y1 + j] * iy + my),
+                    min(nodes[at + z1 + j] * iz + mz, best),
+                )
+                near[STACK + j] = a
+                hits = np.int32(hits | (BITS[j] if a <= b else np.int32(0)))
+            first = np.uintp(here) * WIDE
+            below = top
+            while hits != 0:
+                j = np.uintp(_lowest(hits))
+                hits = np.int32(hits & np.int32(hits - np.int32(1)))
+                t, k = near[STACK + j], top
+                # The nearest lies on top.
+                while k > below and near[k - np.uintp(1)] < t:
+                    near[k], pile[k] = near[k - np.uintp(1)], pile[k - np.uintp(1)]
+                    k -= np.uintp(1)
+                near[k], pile[k] = t, children[first + j]
+                top += np.uintp(1)
+        else:
+            leaf = np.uintp(-1 - here)
+            at, hits = leaf * LEAF, np.int32(0)
+            for j in range(WIDE):
+                i = at + j
+                az, bz, cz = corners[i + rz] - uz, corners[i + second + rz] - uz, corners[i + third + rz] - uz
+                ax, ay = corners[i + rx] - ux - sx * az, corners[i + ry] - uy - sy * az
+                bx, by = corners[i + second + rx] - ux - sx * bz, corners[i + second + ry] - uy - sy * bz
+                cx, cy = corners[i + third + rx] - ux - sx * cz, corners[i + third + ry] - uy - sy * cz
+                u, v, w = _sides(ax, ay, bx, by, cx, cy)
+                whole = u + v + w
+                t = (u * az + v * bz + w * cz) * sz / _away_from_zero(whole)
+                low, high = min(min(u, v), w), max(max(u, v), w)
+                inside = ((low >= ZERO) & (whole > ZERO)) | (both & (high <= ZERO) & (whole < ZERO))
+                near[STACK + j] = t
+                hits = np.int32(hits | (BITS[j] if inside & (t > ZERO) & (t < best) else np.int32(0)))
+            while hits != 0:
+                j = np.uintp(_lowest(hits))
+                hits = np.int32(hits & np.int32(hits - np.int32(1)))
+                if near[STACK + j] < best:
+                    best, found = near[STACK + j], leaf * WIDE + j
+            if both and best < far:
+                return best, found, ONE, ZERO, ZERO
+    if best >= far:
+        return INF, found, ONE, ZERO, ZERO
+    i = found // WIDE * LEAF + found % WIDE
+    az, bz, cz = corners[i + rz] - uz, corners[i + second + rz] - uz, corners[i + third + rz] - uz
+    ax, ay = corners[i + rx] - ux - sx * az, corners[i + ry] - uy - sy * az
+    bx, by = corners[i + second + rx] - ux - sx * bz, corners[i + second + ry] - uy - sy * bz
+    cx, cy = corners[i + third + rx] - ux - sx * cz, corners[i + third + ry] - uy - sy * cz
+    u, v, w = _sides(ax, ay, bx, by, cx, cy)
+    share = ONE / (u + v + w)
+    return best, found, u * share, v * share, w * share
+
+
+@numba.njit(**INLINE)
+def _stretches(forest, number, size):
+    """Metres of a mesh's units along each axis; one, if there is nothing to stretch."""
+    box = forest[3][number]
+    sx = size[0] / box[6] if box[6] > ZERO else ONE
+    sy = size[1] / box[7] if box[7] > ZERO else ONE
+    sz = size[2] / box[8] if box[8] > ZERO else ONE
+    return sx, sy, sz
+
+
+@numba.njit(**INLINE)
+def _enters(ox, oy, oz, dx, dy, dz, ax, ay, az, bx, by, bz):
+    """Where a ray enters a box, 0 from within it, and where it leaves; inf and -inf if it meets none of it."""
+    ix, iy, iz = ONE / _away_from_zero(dx), ONE / _away_from_zero(dy), ONE / _away_from_zero(dz)
+    px, py, pz = (ax - ox) * ix, (ay - oy) * iy, (az - oz) * iz
+    qx, qy, qz = (bx - ox) * ix, (by - oy) * iy, (bz - oz) * iz
+    t = max(max(min(px, qx), min(py, qy)), max(min(pz, qz), ZERO))
+    leave = min(min(max(px, qx), max(py, qy)), max(pz, qz))
+    # From a little before it.
+    return max(t - BEFORE * (leave - t), ZERO), leave
+
+
+@numba.njit(**LOOP)
+def meet_mesh(s, blocks, start, n, g, size, depth, stride, forest, number):
+    """Depths and normals, where the mesh is nearer than `depth`."""
+    sx, sy, sz = _stretches(forest, number, size)
+    kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
+    root, box, faces, normals = forest[2][number], forest[3][number], forest[7], forest[8]
+    lx, ly, lz, hx, hy, hz = box[0], box[1], box[2], box[3], box[4], box[5]
+    for b in range(n):
+        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b])
+        ox, oy, oz, ax, ay, az = ox * kx, oy * ky, oz * kz, ax * kx, ay * ky, az * kz
+        dx, dy, dz = dx * kx, dy * ky, dz * kz
+        base = np.uintp(b) * LANES
+        at = np.uintp(blocks[1, start + b] * stride + blocks[0, start + b])
+        for j in range(LANES):
+            f = s[LANE + j]
+            enter, leave = _enters(ox, oy, oz, ax + f * dx, ay + f * dy, az + f * dz, lx, ly, lz, hx, hy, hz)
+            s[T + base + j] = enter if (enter <= leave) & (enter < depth[at + j]) else INF
+        for j in range(LANES):
+            i = base + j
+            enter = s[T + i]
+            if enter == INF:
+                continue
+            f = s[LANE + j]
+            rx, ry, rz = ax + f * dx, ay + f * dy, az + f * dz
+            px, py, pz = ox + enter * rx, oy + enter * ry, oz + enter * rz
+            t, found, u, v, w = walk(forest, root, px, py, pz, rx, ry, rz, depth[at + j] - enter, False)
+            s[T + i] = t + enter
+            if t < INF:
+                k = np.uintp(faces[found]) * np.uintp(9)
+                nx = (u * normals[k] + v * normals[k + np.uintp(3)] + w * normals[k + np.uintp(6)]) * kx
+                ny = (u * normals[k + np.uintp(1)] + v * normals[k + np.uintp(4)] + w * normals[k + np.uintp(7)]) * ky
+                nz = (u * normals[k + np.uintp(2)] + v * normals[k + np.uintp(5)] + w * normals[k + np.uintp(8)]) * kz
+                shrink = ONE / math.sqrt(max(nx * nx + ny * ny + nz * nz, TINY))
+                s[NX + i], s[NY + i], s[NZ + i] = nx * shrink, ny * shrink, nz * shrink
+
+
+@numba.njit(**LOOP)
+def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, forest, number):
+    """Darken the pixels within `window` whose way to the light meets the mesh, which may be what they see."""
+    sx, sy, sz = _stretches(forest, number, size)
+    kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
+    root, box = forest[2][number], forest[3][number]
+    lx, ly, lz = light[0], light[1], light[2]
+    far, away = (INF, ZERO) if is_sun else (ONE, ONE)
+    lift = LIFT * max(max(size[0], size[1]), size[2]) if itself else ZERO
+    drift = DRIFT if itself else ZERO
+    for b in range(n):
+        x, y = blocks[0, start + b], blocks[1, start + b]
+        if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
+            continue
+        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, x, y)
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f, t = s[LANE + j], s[T + i]
+            if t == INF or s[LAMBERT + i] <= ZERO:
+                continue
+            px, py, pz = ox + t * (ax + f * dx), oy + t * (ay + f * dy), oz + t * (az + f * dz)
+            if itself:
+                up = lift + drift * t
+                px, py, pz = px + up * s[NX + i], py + up * s[NY + i], pz + up * s[NZ + i]
+            rx, ry, rz = (lx - away * px) * kx, (ly - away * py) * ky, (lz - away * pz) * kz
+            px, py, pz = px * kx, py * ky, pz * kz
+            enter, leave = _enters(px, py, pz, rx, ry, rz, box[0], box[1], box[2], box[3], box[4], box[5])
+            if enter <= leave and enter < far:
+                px, py, pz = px + enter * rx, py + enter * ry, pz + enter * rz
+                met, _, _, _, _ = walk(forest, root, px, py, pz, rx, ry, rz, far - enter, True)
+                if met < INF:
+                    s[LAMBERT + i] = ZERO
