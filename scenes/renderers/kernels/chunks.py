@@ -39,7 +39,7 @@ MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
 @numba.njit(**INLINE)
-def rays(g, x, y):
+def _rays(g, x, y):
     """Eye, ray of a block's first pixel, and its change per column."""
     fx, fy = np.float32(x), np.float32(y)
     ax, ay, az = g[3] + fx * g[6] + fy * g[9], g[4] + fx * g[7] + fy * g[10], g[5] + fx * g[8] + fy * g[11]
@@ -80,7 +80,7 @@ def _loops(hit):
         """Depths and normals."""
         p, q, r = size[0], size[1], size[2]
         for b in range(n):
-            ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b])
+            ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
             base = np.uintp(b) * LANES
             for j in range(LANES):
                 i = base + j
@@ -99,7 +99,7 @@ def _loops(hit):
             x, y = blocks[0, start + b], blocks[1, start + b]
             if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
                 continue
-            ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, x, y)
+            ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
             base = np.uintp(b) * LANES
             for j in range(LANES):
                 i = base + j
@@ -152,7 +152,7 @@ def meet_torus(s, blocks, start, n, g, size):
     """Depths and normals."""
     ring, tube = size[0], size[1]
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b])
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
         # A camera inside the tube looks through it: its rays never start.
         inside = surfaces.torus_distance(ox, oy, oz, ring, tube) < ZERO
         base = np.uintp(b) * LANES
@@ -185,7 +185,7 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself):
         x, y = blocks[0, start + b], blocks[1, start + b]
         if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
             continue
-        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, x, y)
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
@@ -233,7 +233,7 @@ def lamplight(s, blocks, start, n, g, light):
     """How squarely a point light falls on each pixel, from 0 to 1."""
     lx, ly, lz = light[0], light[1], light[2]
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b])
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
@@ -258,7 +258,7 @@ def solid_points(s, blocks, start, n, g, scale, step):
     """Points in periods of the texture, bricks being stacked along z, and how many periods a pixel covers there."""
     inverse = ONE / scale
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b])
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j

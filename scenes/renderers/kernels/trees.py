@@ -14,7 +14,7 @@ import numpy as np
 from numba import extending
 
 from scenes.renderers.kernels import growth, outlines
-from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, rays
+from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, _rays
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, _away_from_zero
 
 WIDE, STACK = np.uintp(growth.WIDE), np.uintp(growth.STACK)
@@ -62,7 +62,7 @@ def _pick(axis, x, y, z):
     return x if axis == 0 else (y if axis == 1 else z)
 
 
-@numba.njit(**LOOP)
+@numba.njit(**INLINE)
 def walk(forest, root, ox, oy, oz, dx, dy, dz, far, both):
     """The nearest triangle that a ray meets before `far`, of those that face it; with `both`, any triangle at all.
 
@@ -180,7 +180,7 @@ def meet_mesh(s, blocks, start, n, g, size, depth, stride, forest, number):
     root, box, faces, normals = forest[2][number], forest[3][number], forest[7], forest[8]
     lx, ly, lz, hx, hy, hz = box[0], box[1], box[2], box[3], box[4], box[5]
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b])
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
         ox, oy, oz, ax, ay, az = ox * kx, oy * ky, oz * kz, ax * kx, ay * ky, az * kz
         dx, dy, dz = dx * kx, dy * ky, dz * kz
         base = np.uintp(b) * LANES
@@ -222,7 +222,7 @@ def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, fore
         x, y = blocks[0, start + b], blocks[1, start + b]
         if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
             continue
-        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, x, y)
+        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
