@@ -7,11 +7,12 @@ For a person who has an `MjModel` and an `MjData` and wants a picture, two lines
 
 and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
 
-What is kept: planes, spheres, capsules, ellipsoids, cylinders and boxes of the visible groups, their colours or their
-materials', checkers, the model's cameras (those that track, too) and lights, and the head light that goes with a camera.
+What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (with the normals that MuJoCo draws them with)
+and height fields of the visible groups, their colours or their materials', checkers, the model's cameras (those that track,
+too) and lights, and the head light that goes with a camera.
 What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images (drawn in their mean
-colour), the cones and fading of lights. Meshes, height fields, skins and tendons cannot be drawn yet: a model whose meshes
-are visible is refused.
+colour), the cones and fading of lights, skins and tendons. A model that shows a signed distance field is refused. Meshes and
+height fields are those that the model had when its `Stage` was made.
 """
 
 import dataclasses
@@ -25,12 +26,14 @@ from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 import scenes
 from scenes import renderers
+from scenes.geometry import meshes
 from scenes.kit import errors
 
 _TYPES = mujoco.mjtGeom
 _KINDS = {
     int(_TYPES.mjGEOM_PLANE): "plane", int(_TYPES.mjGEOM_SPHERE): "sphere", int(_TYPES.mjGEOM_CAPSULE): "capsule",
     int(_TYPES.mjGEOM_ELLIPSOID): "ellipsoid", int(_TYPES.mjGEOM_CYLINDER): "cylinder", int(_TYPES.mjGEOM_BOX): "box",
+    int(_TYPES.mjGEOM_MESH): "mesh", int(_TYPES.mjGEOM_HFIELD): "mesh",
 }  # fmt: skip
 GROUPS = (True, True, True, False, False, False)
 """Groups of geoms that are shown: MuJoCo's default."""
@@ -76,12 +79,14 @@ class Stage:
                 name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, i) or f"number {i}"
                 raise errors.CaveError(
                     f"geom {name} is a {kind}, which cannot be drawn yet: hide its group, {int(model.geom_group[i])}, or "
-                    f"use mujoco.Renderer; can be drawn: {', '.join(sorted(_KINDS.values()))}"
+                    f"use mujoco.Renderer; can be drawn: {', '.join(sorted(set(_KINDS.values())))}"
                 )
         self.geoms: Int[np.ndarray, " n"] = np.flatnonzero(shown)
         """The model's numbers of the geoms that are drawn: solid `k` of a scene is geom `geoms[k]`."""
         self._kind = np.array([scenes.KINDS.index(_KINDS[int(t)]) for t in model.geom_type[self.geoms]], np.int32)
         self._size = model.geom_size[self.geoms].astype(np.float32)
+        self._meshes, self._mesh = _meshes(model, self.geoms)
+        self._size[self._mesh >= 0] = 1  # the size of a mesh is in its vertices
         self._texture, self._scale, self._base, self._pattern = _looks(model, self.geoms, colours)
         self._lit = _light_is_on(model)
         self._sky = _sky(model)
@@ -128,6 +133,8 @@ class Stage:
             offsets=np.arange(b + 1, dtype=np.int64) * n,
             kind=tile(self._kind),
             size=tile(self._size),
+            mesh=tile(self._mesh),
+            meshes=self._meshes,
             position=states.position.reshape(-1, 3),
             rotation=states.rotation.reshape(-1, 4),
             texture=tile(self._texture),
@@ -376,6 +383,36 @@ def _checker(pixels: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "2 3"]
     if not all(plain) or not same or np.allclose(middles[0], middles[1], atol=0.02):
         return None
     return middles[[0, 1]].astype(np.float32)
+
+
+def _meshes(
+    model: mujoco.MjModel, geoms: Int[np.ndarray, " n"]
+) -> tuple[tuple[scenes.Mesh, ...], Int32[np.ndarray, " n"]]:
+    """The meshes and height fields of some geoms, each once, and which of them each geom is, -1 for none."""
+    makers = {int(_TYPES.mjGEOM_MESH): _mesh, int(_TYPES.mjGEOM_HFIELD): _height_field}
+    keys = [(int(model.geom_type[geom]), int(model.geom_dataid[geom])) for geom in geoms]
+    number = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key[0] in makers))}
+    made = tuple(makers[kind](model, row) for kind, row in number)
+    return made, np.array([number.get(key, -1) for key in keys], np.int32)
+
+
+def _mesh(model: mujoco.MjModel, row: int) -> scenes.Mesh:
+    part = lambda array, first, count: array[first[row] : first[row] + count[row]]
+    vertices = part(model.mesh_vert, model.mesh_vertadr, model.mesh_vertnum).astype(np.float32)
+    faces = part(model.mesh_face, model.mesh_faceadr, model.mesh_facenum).astype(np.int32)
+    normals = part(model.mesh_normal, model.mesh_normaladr, model.mesh_normalnum)
+    normals = normals[part(model.mesh_facenormal, model.mesh_faceadr, model.mesh_facenum)]
+    # MuJoCo draws a corner with its face's own normal where the given one is far from that, but not on a mesh that
+    # has coordinates of a texture.
+    crease = -math.inf if model.mesh_texcoordadr[row] >= 0 else 0.8
+    return scenes.Mesh(vertices, faces, meshes.creased(vertices, faces, normals, crease))
+
+
+def _height_field(model: mujoco.MjModel, row: int) -> scenes.Mesh:
+    rows, columns, first = (int(a[row]) for a in (model.hfield_nrow, model.hfield_ncol, model.hfield_adr))
+    half_x, half_y, high, base = (float(number) for number in model.hfield_size[row])
+    heights = model.hfield_data[first : first + rows * columns].reshape(rows, columns)
+    return meshes.height_field(high * heights, half_x, half_y, base)
 
 
 def _light_is_on(model: mujoco.MjModel) -> Bool[np.ndarray, " l"]:

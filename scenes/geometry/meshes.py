@@ -72,14 +72,27 @@ def smooth(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], cr
     The normal of a vertex is the mean, by area, of the faces around it; a corner whose face's own normal has a cosine
     below `crease` with that keeps its own.
     """
-    corners = np.asarray(vertices, np.float64)[faces]
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.zeros((len(vertices), 3))
-    np.add.at(total, faces, area[:, None])
-    shared = _unit(total)[faces]
-    own = np.repeat(_unit(area)[:, None], 3, 1)
-    normals = np.where(((shared * own).sum(-1) < crease)[..., None], own, shared)
-    return scenes.Mesh(np.asarray(vertices, np.float32), np.asarray(faces, np.int32), normals.astype(np.float32))
+    np.add.at(total, faces, _areas(vertices, faces)[:, None])
+    vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.int32)
+    return scenes.Mesh(vertices, faces, creased(vertices, faces, total[faces], crease))
+
+
+def creased(
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    normals: Float[np.ndarray, "f 3 3"],
+    crease: float,
+) -> Float32[np.ndarray, "f 3 3"]:
+    """Those `normals` at the corners of faces, of length 1; the face's own where the cosine between them is below `crease`."""
+    given, own = _unit(normals), _unit(_areas(vertices, faces))[:, None]
+    return np.where(((given * own).sum(-1) < crease)[..., None], own, given).astype(np.float32)
+
+
+def _areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Vectors along the normals of faces, of twice their areas' length."""
+    a, b, c = (np.asarray(vertices, np.float64)[faces[:, i]] for i in range(3))
+    return np.cross(b - a, c - a)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
