@@ -18,7 +18,8 @@ import numpy as np
 import envs
 import scenes
 from scenes import renderers
-from scenes.kit import errors
+from scenes.geometry import meshes
+from scenes.kit import errors, seeds
 
 _TURN = 0.1
 
@@ -123,6 +124,73 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
     for name, rate in rates.items():
         note = f"{rates[rivals[name]] / rate:,.0f} times slower than {rivals[name]}" if name in rivals else ""
         yield Row("pictures", name, rate, "frames", note)
+
+
+def mesh(options: Options) -> Iterator[Row]:
+    """Pictures of a bumpy ball of 10,000 triangles over a floor, turned another way in each scene; MuJoCo's beside them."""
+    batch, cameras = bumps(options.n_scenes, options.size)
+    shape = f"mesh of {len(batch.meshes[0].faces):,} triangles"
+    calls, counts = {}, {}
+    for what, look in {
+        "rgb": {"sensors": ("rgb",)}, "rgb, depth, ids": {}, "both, shadows": {"shadows": True},
+    }.items():  # fmt: skip
+        handle = renderers.load("raycast", batch, **look)
+        calls[f"{shape}: {what}"], counts[f"{shape}: {what}"] = functools.partial(handle.render, cameras), len(batch)
+    share = float((renderers.load("raycast", batch).render(cameras).ids == 1).mean())
+    n, rivals = min(options.n_mujoco, len(batch)), {}
+    if n > 0:
+        few = dataclasses.replace(
+            cameras, scene=cameras.scene[:n], position=cameras.position[:n], rotation=cameras.rotation[:n]
+        )
+        try:
+            for what, look in {"rgb": {"sensors": ("rgb",)}, "rgb, depth, ids": {}}.items():
+                handle = renderers.load("mujoco", batch[:n], **look)
+                name = f"MuJoCo, the same: {what}"
+                calls[name], counts[name], rivals[name] = functools.partial(handle.render, few), n, f"{shape}: {what}"
+        except errors.CaveError:
+            pass  # `draw` has said so
+    seconds = best(calls, options.rounds)
+    rates = {name: counts[name] / seconds[name] for name in calls}
+    for name, rate in rates.items():
+        note = (
+            f"{rates[rivals[name]] / rate:,.0f} times slower"
+            if name in rivals
+            else f"{share:.0%} of the pixels show it"
+        )
+        yield Row("meshes", name, rate, "frames", note)
+
+
+def bumps(n: int, size: int) -> tuple[scenes.Scenes, scenes.Cameras]:
+    """Scenes of one ball with bumps, of 10,082 triangles, over a floor, and a camera for each."""
+    side = 71
+    u, v = np.meshgrid(np.linspace(0, np.pi, side + 1), np.arange(side) * 2 * np.pi / side, indexing="ij")
+    r = 1 + 0.15 * np.sin(5 * u) * np.sin(4 * v)
+    points = np.stack([r * np.sin(u) * np.cos(v), r * np.sin(u) * np.sin(v), r * np.cos(u)], -1).reshape(-1, 3)
+    i, j = (index.ravel() for index in np.indices((side, side)))
+    a, b, c, d = i * side + j, (i + 1) * side + j, (i + 1) * side + (j + 1) % side, i * side + (j + 1) % side
+    ball = meshes.smooth(points, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]))
+    turns = seeds.generator(0, "bumps").normal(size=(n, 4))
+    turns /= np.linalg.norm(turns, axis=1, keepdims=True)
+    each = lambda *rows: np.tile(np.float32(rows), (n,) + (1,) * (np.ndim(rows) - 1))
+    sun = np.float32([0.36, 0.48, 0.8])
+    batch = scenes.Scenes(
+        offsets=np.arange(n + 1) * 2,
+        kind=np.tile(np.int32([scenes.KINDS.index("plane"), scenes.KINDS.index("mesh")]), n),
+        mesh=np.tile(np.int32([-1, 0]), n),
+        meshes=(ball,),
+        size=each((4, 4, 0), (1, 1, 1)),
+        position=each((0, 0, -1.2), (0, 0, 0)),
+        rotation=np.stack([each((1, 0, 0, 0)), turns], 1).reshape(-1, 4).astype(np.float32),
+        texture=np.zeros(2 * n, np.int32),
+        texture_scale=np.ones(2 * n, np.float32),
+        colour=np.tile(np.float32([[[0.6, 0.6, 0.7]], [[0.9, 0.5, 0.3]]]), (n, 2, 1)),
+        light_position=np.tile(sun, (n, 1, 1)),
+        light_colour=np.full((n, 1, 3), 0.6, np.float32),
+        light_is_sun=np.ones((n, 1), bool),
+        ambient=np.full((n, 3), 0.4, np.float32),
+        sky=np.zeros((n, 3), np.float32),
+    )
+    return batch, scenes.cameras_from_poses(np.tile([-3.0, 0.0, 1.0, 0.0, -0.32], (n, 1)), 1.0, size, size)
 
 
 def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Scenes, np.ndarray]:

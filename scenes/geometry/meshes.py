@@ -69,12 +69,17 @@ def height_field(heights: Float[np.ndarray, "r c"], half_x: float, half_y: float
 def smooth(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], crease: float = 0.8) -> scenes.Mesh:
     """A mesh whose faces shade into one another, but for those that meet at a sharper angle.
 
-    The normal of a vertex is the mean, by area, of the faces around it; a corner whose face's own normal has a cosine
-    below `crease` with that keeps its own.
+    The normal of a vertex is the mean, by area, of the faces around it, taken once more of those alone whose own normals
+    have a cosine of `crease` or more with the first; corners of the others keep their own.
     """
-    total = np.zeros((len(vertices), 3))
-    np.add.at(total, faces, _areas(vertices, faces)[:, None])
     vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.int32)
+    areas = np.repeat(_areas(vertices, faces)[:, None], 3, 1)
+    parts = areas
+    for _ in range(2):
+        total = np.zeros((len(vertices), 3))
+        np.add.at(total, faces, parts)
+        near = (_unit(total)[faces] * _unit(areas)).sum(-1) >= crease
+        parts = np.where(near[..., None], areas, 0)
     return scenes.Mesh(vertices, faces, creased(vertices, faces, total[faces], crease))
 
 

@@ -1,14 +1,17 @@
 """MuJoCo's renderer and ours, drawing the same rooms."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import trimesh
 
 import scenes
 from scenes import renderers, rooms
+from scenes.geometry import meshes
 from scenes.kit import errors
 
 SIZE = 96
@@ -16,12 +19,21 @@ CONFIG = rooms.Config()
 
 
 def batch():
-    """Rooms in which every shape occurs."""
+    """Rooms in which every shape occurs, and meshes: every object that is not the first of its shape becomes one."""
     parts = [
         scenes.sample(rooms, CONFIG, "train", 8, np.arange(3)),
         scenes.sample(rooms, CONFIG, "new-shapes", 8, np.arange(3)),
     ]
     drawn = scenes.join(parts)
+    knot = trimesh.creation.torus(0.7, 0.3, major_sections=20, minor_sections=10)
+    firsts = np.unique(drawn.kind, return_index=True)[1]
+    others = np.setdiff1d(np.flatnonzero(drawn.kind != scenes.KINDS.index("plane")), firsts)
+    kind, mesh, size = drawn.kind.copy(), drawn.mesh.copy(), drawn.size.copy()
+    kind[others], mesh[others], size[others] = scenes.KINDS.index("mesh"), np.arange(len(others)) % 2, size[others, :1]
+    smooth = meshes.smooth(knot.vertices, knot.faces)
+    drawn = dataclasses.replace(
+        drawn, kind=kind, mesh=mesh, size=size, meshes=(smooth, dataclasses.replace(smooth, normals=None))
+    )
     assert set(range(len(scenes.KINDS))) == set(drawn.kind.tolist())
     return drawn
 
