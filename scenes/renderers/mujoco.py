@@ -274,8 +274,9 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
         if not colour.any():
             continue
         kinds = mujoco.mjtLightType
+        # MuJoCo's OpenGL leaves lights of type point dark; a spot light of 180 degrees is one.
         spec.worldbody.add_light(
-            type=kinds.mjLIGHT_DIRECTIONAL if sun else kinds.mjLIGHT_POINT,
+            type=kinds.mjLIGHT_DIRECTIONAL if sun else kinds.mjLIGHT_SPOT,
             pos=place * (2 * reach if sun else 1), dir=-place if sun else (0, 0, -1), castshadow=True,
             ambient=np.zeros(3), diffuse=colour, specular=np.zeros(3), attenuation=(1, 0, 0), cutoff=180, exponent=0,
         )  # fmt: skip

@@ -80,6 +80,26 @@ def test_it_sees_what_the_ray_caster_sees(rooms_seen):
 
 
 @pytest.mark.opengl
+def test_a_lamp_lights_as_the_ray_caster_s(rooms_seen):
+    place = np.tile(np.float32([0.5, -0.4, 2.2]), (*rooms_seen[0].light_position.shape[:2], 1))
+    lit = dataclasses.replace(
+        rooms_seen[0], light_position=place, light_is_sun=np.zeros_like(rooms_seen[0].light_is_sun)
+    )
+    view = cameras(len(lit))
+    theirs, ours = renderers.load("mujoco", lit).render(view), renderers.load("raycast", lit).render(view)
+    dark = (
+        renderers.load("raycast", dataclasses.replace(lit, light_colour=0 * lit.light_colour))
+        .render(view)
+        .rgb.astype(float)
+    )
+    kind = lit.kind[lit.offsets[view.scene][:, None, None] + np.maximum(ours.ids, 0)]
+    # On large planes MuJoCo's light is that of a few corners.
+    met = inner(ours.ids) & (ours.ids == theirs.ids) & (ours.ids >= 0) & (kind != scenes.KINDS.index("plane"))
+    added = np.abs(ours.rgb - dark)[met].mean()
+    assert added > 10 and np.abs(ours.rgb.astype(float) - theirs.rgb)[met].mean() < 0.2 * added
+
+
+@pytest.mark.opengl
 def test_solids_go_where_poses_say_and_come_back(rooms_seen):
     drawn, mujoco, raycast = rooms_seen
     view = cameras(len(drawn))
