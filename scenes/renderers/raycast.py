@@ -9,6 +9,7 @@ that some machines lack; a frame is enough work to be handed to a plain thread, 
 """
 
 import concurrent.futures
+import contextlib
 import math
 import os
 import pathlib
@@ -16,6 +17,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -152,7 +154,8 @@ class Handle:
             kinds[kinds >= outlines.MESH] = outlines.MESH + number[kinds[kinds >= outlines.MESH] - outlines.MESH]
             self._meshes = [self._meshes[i] for i in kept]
             self._meshes += [mesh for mesh in wanted if mesh not in self._meshes]
-            self._forest = trees.forest(self._meshes)
+            with _announced(growth.grow):
+                self._forest = trees.forest(self._meshes)
         names = {mesh: outlines.MESH + i for i, mesh in enumerate(self._meshes)}
         # The last is that of -1: solids which are no meshes.
         named = np.array([*(names.get(mesh, 0) for mesh in batch.meshes), 0], np.int32)[batch.mesh]
@@ -284,12 +287,19 @@ class _Announce(event.Listener):
         pass
 
 
+def _announced(function: Any) -> contextlib.AbstractContextManager:
+    """Within it, the first compilation of a numba function is told."""
+    if function.signatures:
+        return contextlib.nullcontext()
+    return event.install_listener("numba:compile", _Announce())
+
+
 def _run(work: Callable[[int], None], threads: int) -> None:
     """Run `work(0)` to `work(threads - 1)` at once."""
     global _pool
     with _start:
         if not _draw.signatures:
-            with event.install_listener("numba:compile", _Announce()):
+            with _announced(_draw):
                 work(0)
         if threads > 1 and (_pool is None or _pool._max_workers < threads - 1):
             _pool = concurrent.futures.ThreadPoolExecutor(threads - 1, "raycast")
