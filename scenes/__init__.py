@@ -78,6 +78,9 @@ class Mesh:
     def check(self) -> None:
         """Raise ValueError, in one line, if this is not a mesh."""
         v, f = len(self.vertices), len(self.faces)
+        kinds = [None if a is None else a.dtype.name for a in (self.vertices, self.faces, self.normals)]
+        if kinds not in (["float32", "int32", None], ["float32", "int32", "float32"]):
+            raise ValueError(f"mesh: arrays are of {kinds}, wanted float32, int32 and, if there are normals, float32")
         if self.vertices.shape != (v, 3) or self.faces.shape != (f, 3):
             raise ValueError(f"mesh: shapes are {self.vertices.shape} and {self.faces.shape}, wanted (v, 3) and (f, 3)")
         for what, n, most in (("vertices", v, MOST_VERTICES), ("faces", f, MOST_FACES)):
@@ -220,6 +223,8 @@ class Scenes:
             raise ValueError(f"scenes: texture must lie in 0..{len(TEXTURES) - 1}")
         if n and (self.size.min() < 0 or self.texture_scale.min() <= 0):
             raise ValueError("scenes: sizes must not be negative and texture scales must be positive")
+        if self.mesh.dtype.kind not in "iu":
+            raise ValueError(f"scenes: mesh is an array of {self.mesh.dtype}, wanted integers")
         is_mesh, most = self.kind == KINDS.index("mesh"), len(self.meshes) - 1
         if np.any((self.mesh >= 0) != is_mesh) or self.mesh.max(initial=-1) > most:
             raise ValueError(f"scenes: mesh must lie in 0..{most} for solids of kind mesh and be -1 for others")

@@ -13,7 +13,8 @@ are given back, and its next call overwrites them.
 
 What every renderer agrees on: surfaces are seen from outside only (a camera within a solid looks through it), a plane
 from its +z side; shading is Lambert's, `colour * (ambient + sum of light * max(0, n . l))`, clipped, with no fall-off
-and no gamma. Planes cast no shadows: they are the stage, and one sun must light a whole room.
+and no gamma. Planes cast no shadows: they are the stage, and one sun must light a whole room. Triangles of a mesh
+stop light from either side.
 """
 
 import math

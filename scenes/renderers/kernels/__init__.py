@@ -1,1 +1,1 @@
-"""The ray caster's inner loops, compiled by numba: surfaces, textures, and the frame they are drawn into."""
+"""The ray caster's inner loops, compiled by numba: surfaces, trees of triangles, textures, and the frame they are drawn into."""
