@@ -12,6 +12,9 @@ folder or below (or in `root`, where that is given); what is not an ordinary fil
 
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from scenes.geometry.reading import glb, markup_tree, obj, pictures, ply, stl
 from scenes.geometry.reading.limits import Material, Model, contents, fail, inside
 from scenes.kit import errors
@@ -40,16 +43,18 @@ def mesh(path: str | Path, root: str | Path | None = None) -> Model:
         )
     data, root = contents(path), Path(root or path.parent)
     try:
-        if ending == ".obj":
-            return obj.read(data, path, root)
-        if ending == ".stl":
-            return stl.read(data, path)
-        return (ply if ending == ".ply" else glb).read(data, path)
+        # Numbers of any size are cast and multiplied on the way to where they are checked.
+        with np.errstate(all="ignore"):
+            if ending == ".obj":
+                return obj.read(data, path, root)
+            if ending == ".stl":
+                return stl.read(data, path)
+            return (ply if ending == ".ply" else glb).read(data, path)
     except MemoryError:
         raise fail(path, "", "it does not fit into this machine's memory") from None
 
 
-def picture(path: str | Path):
+def picture(path: str | Path) -> UInt8[np.ndarray, "h w c"]:
     """The pixels of a PNG or JPEG file, uint8, h w 3 or, where some are transparent, h w 4.
 
     Raises:

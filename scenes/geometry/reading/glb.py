@@ -146,8 +146,7 @@ class _File:
         material = primitive.get("material", -1)
         if not isinstance(material, int) or material < -1:
             raise limits.fail(self.path, "tree", f"a mesh has material {str(material)[:40]}, wanted a number")
-        with np.errstate(all="ignore"):
-            moved = places @ turn.T + pose[:3, 3]
+        moved = places @ turn.T + pose[:3, 3]
         self.parts.append((moved, faces + self.counts[0] - n, normals, coordinates, np.full(len(faces), material)))
 
     def _array(self, i: Any, width: int, n: int | None = None) -> np.ndarray:
@@ -167,8 +166,7 @@ class _File:
         if step < row or offset + (count - 1) * step + row > length or not count:
             raise limits.fail(self.path, own, f"its {count} rows do not fit into the {length} bytes of its view")
         made = np.ndarray((count, width), kind, self.binary, start + offset, (step, kind.itemsize))
-        with np.errstate(invalid="ignore"):  # what is not a number is found by `finish`
-            made = made.astype(np.float64)
+        made = made.astype(np.float64)
         return made if width > 1 else made[:, 0]
 
     def _view(self, i: Any) -> tuple[int, int, int]:

@@ -150,8 +150,7 @@ def finish(
     for name, array in (("vertex", vertices), ("texture coordinate", coordinates)):
         if array is None:
             continue
-        with np.errstate(invalid="ignore"):
-            bad = ~(np.abs(array) <= REACH).all(1)
+        bad = ~(np.abs(array) <= REACH).all(1)
         if bad.any():
             i = int(bad.argmax())
             raise fail(path, f"{name} {i}", f"it is {array[i].tolist()}, wanted finite numbers within {REACH:g}")
@@ -160,10 +159,9 @@ def finish(
         i = int(bad.argmax())
         raise fail(path, f"face {i}", f"it has corners {faces[i].tolist()}, wanted 0 to {len(vertices) - 1}")
     if normals is not None:
-        with np.errstate(invalid="ignore", over="ignore"):
-            length = np.linalg.norm(np.asarray(normals, np.float64), axis=1, keepdims=True)
-            # Some programs write zeros where they had nothing to say.
-            normals = normals / length if (np.isfinite(length) & (length > 1e-9)).all() else None
+        length = np.linalg.norm(np.asarray(normals, np.float64), axis=1, keepdims=True)
+        # Some programs write zeros where they had nothing to say.
+        normals = normals / length if (np.isfinite(length) & (length > 1e-9)).all() else None
     as_float = lambda array: None if array is None else np.ascontiguousarray(array, np.float32)
     return Model(
         as_float(vertices), np.ascontiguousarray(faces, np.int32), as_float(normals), as_float(coordinates),

@@ -57,6 +57,5 @@ def _merged(corners: np.ndarray, path: Path) -> limits.Model:
     if not np.isfinite(corners).all():
         i = int((~np.isfinite(corners)).any(1).argmax())
         raise limits.fail(path, f"face {i // 3}", f"it has the corner {corners[i].tolist()}, wanted finite numbers")
-    with np.errstate(over="ignore"):
-        places, faces = np.unique(corners.astype(np.float32), axis=0, return_inverse=True)
+    places, faces = np.unique(corners.astype(np.float32), axis=0, return_inverse=True)
     return limits.finish(path, places, faces.reshape(-1, 3))
