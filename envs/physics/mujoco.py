@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 import scenes
+from envs.physics.looks import quaternions
 from scenes import renderers
 from scenes.geometry import meshes
 from scenes.kit import errors
@@ -296,22 +297,6 @@ class Renderer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def quaternions(matrices: Float[np.ndarray, "b 3 3"]) -> Float32[np.ndarray, "b 4"]:
-    """Unit quaternions (w, x, y, z) of rotation matrices (Shepperd 1978: by the largest of four candidates)."""
-    m = np.asarray(matrices, np.float64)
-    a, b, c = m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]
-    squares = np.stack([1 + a + b + c, 1 + a - b - c, 1 - a + b - c, 1 - a - b + c], 1)
-    x, y, z = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
-    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 2, 0] + m[:, 0, 2], m[:, 2, 1] + m[:, 1, 2]
-    w0, w1, w2, w3 = squares.T
-    candidates = np.stack([
-        np.stack([w0, x, y, z], 1), np.stack([x, w1, xy, xz], 1),
-        np.stack([y, xy, w2, yz], 1), np.stack([z, xz, yz, w3], 1),
-    ], 1)  # fmt: skip
-    best = candidates[np.arange(len(m)), squares.argmax(1)]
-    return (best / np.linalg.norm(best, axis=1, keepdims=True)).astype(np.float32)
 
 
 def _colours(model: mujoco.MjModel) -> Float32[np.ndarray, "n 4"]:

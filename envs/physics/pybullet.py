@@ -1,0 +1,368 @@
+"""The state of any PyBullet world as `Scenes`, and `getCameraImage` drawn by our renderers.
+
+For a person who calls `pybullet.getCameraImage`, two lines (arguments and results are PyBullet's):
+
+    stage = envs.physics.pybullet.Stage(client)                     # once, when all bodies are loaded
+    width, height, rgba, depth, ids = stage.get_camera_image(128, 128, view, projection)
+
+and for many states at once `stage.states()` after each step, `stack` of them, `stage.to_scenes(states)`,
+`cameras(view, projection, height, width)`, then any of `scenes.renderers`. `load_urdf` loads a URDF of unknown origin:
+PyBullet, which ends the process over a bad mesh, is handed only what was read, checked and written anew.
+
+What is kept: boxes, spheres, cylinders, capsules and meshes of all bodies and links, their colours, checkers on flat
+ground, and the light of PyBullet's own software renderer (TinyRenderer). What is not: gloss; transparency (what has any
+opacity is drawn solid, as there); other pictures on meshes, which get their mean colour; planes without a mesh, which
+TinyRenderer does not draw either; soft bodies and meshes made of arrays, of which PyBullet does not tell the looks.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int32, UInt8
+
+import scenes
+from envs.physics import looks
+from scenes import renderers
+from scenes.kit import errors
+
+try:
+    import pybullet
+except ImportError as error:
+    raise errors.CaveError(
+        f"PyBullet is missing ({error}): pip install pybullet, which has wheels for Python 3.11 and older"
+    ) from None
+
+LIGHT = (-50.0, 30.0, 100.0)
+"""Where TinyRenderer's light comes from, unless told otherwise."""
+AMBIENT, DIFFUSE = 0.6, 0.35
+"""Its strengths."""
+_KINDS = {
+    pybullet.GEOM_BOX: "box", pybullet.GEOM_SPHERE: "sphere", pybullet.GEOM_CYLINDER: "cylinder",
+    pybullet.GEOM_CAPSULE: "capsule", pybullet.GEOM_MESH: "mesh",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class States:
+    """Where the solids of a stage are in `b` states; made by `Stage.states`."""
+
+    position: Float32[np.ndarray, "b n 3"]
+    rotation: Float32[np.ndarray, "b n 4"]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+def stack(states: Sequence[States]) -> States:
+    """States of one stage, taken one after another, as one."""
+    return States(np.concatenate([s.position for s in states]), np.concatenate([s.rotation for s in states]))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shape:
+    """What is drawn of one visual shape."""
+
+    body: int
+    link: int
+    kind: str
+    size: Sequence[float]
+    position: Sequence[float]
+    """In the link's own axes, as is the rotation."""
+    rotation: Sequence[float]
+    colours: np.ndarray
+    period: float = 0.0
+    """Of a checker; 0 for plain colour."""
+    mesh: scenes.Mesh | None = None
+
+
+class Stage:
+    """The looks of a world: which visual shapes of which bodies are drawn, as what.
+
+    It is made once the bodies are there; after one was loaded, removed or painted, make another.
+
+    Args:
+        client: Number of the physics client, as `pybullet.connect` gave it.
+        bodies: Which bodies are drawn; by default all.
+
+    Raises:
+        errors.CaveError: the client does not answer, a body is not there, or a shape cannot be drawn.
+    """
+
+    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None):
+        if not pybullet.isConnected(client):
+            raise errors.CaveError(
+                f"there is no physics client {client}: give what pybullet.connect gave", errors.USAGE
+            )
+        there = [pybullet.getBodyUniqueId(i, client) for i in range(pybullet.getNumBodies(client))]
+        bodies = there if bodies is None else list(bodies)
+        for body in bodies:
+            if body not in there:
+                raise errors.CaveError(f"body {body} is not there: choose from {there}", errors.USAGE)
+        self.client = client
+        found = [pybullet.getVisualShapeData(body, physicsClientId=client) for body in bodies]
+        shapes = [shape for data in found for given in data for shape in _read(given)]
+        n = len(shapes)
+        column = lambda name, dtype, *shape: np.array([getattr(s, name) for s in shapes], dtype).reshape(n, *shape)
+        self.body: Int32[np.ndarray, " n"] = column("body", np.int32)
+        """Solid `k` of a scene is of body `body[k]` ..."""
+        self.link: Int32[np.ndarray, " n"] = column("link", np.int32)
+        """... and of its link `link[k]`, -1 for the base."""
+        self._kind = np.array([scenes.KINDS.index(shape.kind) for shape in shapes], np.int32)
+        self._size = column("size", np.float32, 3)
+        self._place, self._turn = column("position", np.float64, 3), column("rotation", np.float64, 4)
+        self._colour, period = column("colours", np.float32, 2, 3), column("period", np.float32)
+        self._texture = np.where(period > 0, scenes.TEXTURES.index("checker"), 0).astype(np.int32)
+        self._period = np.where(period > 0, period, 1).astype(np.float32)
+        table = {shape.mesh: None for shape in shapes if shape.mesh is not None}
+        self._meshes = tuple(table)
+        number = {mesh: i for i, mesh in enumerate(table)} | {None: -1}
+        self._mesh = np.array([number[shape.mesh] for shape in shapes], np.int32)
+        # Frames are those of bases and links that hold a solid.
+        self._links = {body: sorted({*self.link[self.body == body].tolist()} - {-1}) for body in self.body.tolist()}
+        row = {key: i for i, key in enumerate((body, i) for body in self._links for i in (-1, *self._links[body]))}
+        self._frame = np.array([row[key] for key in zip(self.body.tolist(), self.link.tolist())], np.int64)
+        # What PyBullet calls the pose of a base is that of its centre of mass.
+        inertial = [pybullet.getDynamicsInfo(body, -1, client)[3:5] for body in self._links]
+        self._inertial = [pybullet.invertTransform(*pose) for pose in inertial]
+        self._handle: Any = None
+        self._light: tuple[Any, ...] = ()
+
+    def states(self, clients: int | Sequence[int] | None = None) -> States:
+        """Where the solids are now; a copy.
+
+        Args:
+            clients: Other clients that hold the same bodies, loaded in the same order: a state of each.
+        """
+        chosen = [self.client] if clients is None else [clients] if isinstance(clients, int) else list(clients)
+        frames = np.array([self._frames(client) for client in chosen], np.float64).reshape(len(chosen), -1, 7)
+        frames = frames[:, self._frame]
+        position, (x, y, z, w) = frames[..., :3], np.moveaxis(frames[..., 3:], -1, 0)
+        rotation = np.stack([w, x, y, z], -1)
+        moved = np.einsum("bnij,nj->bni", scenes.rotation_matrices(rotation), self._place)
+        turned = looks.product(rotation, self._turn)
+        return States((position + moved).astype(np.float32), turned.astype(np.float32))
+
+    def _frames(self, client: int) -> list[tuple[float, ...]]:
+        made = []
+        try:
+            for (body, links), inertial in zip(self._links.items(), self._inertial, strict=True):
+                pose = pybullet.getBasePositionAndOrientation(body, client)
+                place, turn = pybullet.multiplyTransforms(*pose, *inertial)
+                made.append((*place, *turn))
+                if links:
+                    told = pybullet.getLinkStates(body, links, computeForwardKinematics=1, physicsClientId=client)
+                    made += [(*state[4], *state[5]) for state in told]
+        except pybullet.error as error:
+            raise errors.CaveError(
+                f"client {client} does not hold this stage's bodies ({error}): make a Stage of it"
+            ) from None
+        return made
+
+    def to_scenes(
+        self,
+        states: States,
+        light: Sequence[float] = LIGHT,
+        colour: Sequence[float] = (1.0, 1.0, 1.0),
+        ambient: float = AMBIENT,
+        diffuse: float = DIFFUSE,
+        sky: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> scenes.Scenes:
+        """A scene for each state, lit as TinyRenderer lights it.
+
+        Args:
+            states: Of this stage.
+            light: Direction from the scene towards the sun, of any length.
+            colour: Of the sun.
+            ambient: Strength of the light from everywhere.
+            diffuse: Strength of the sun.
+            sky: What is seen where nothing is.
+        """
+        light, colour, sky = (np.asarray(given, np.float64) for given in (light, colour, sky))
+        length = np.linalg.norm(light)
+        if not (np.isfinite([*light, *colour, *sky, ambient, diffuse]).all() and length > 0):
+            raise errors.CaveError(
+                "a light's direction and colours must be finite, and its direction not zero", errors.USAGE
+            )
+        b, n = len(states), len(self.body)
+        tile = lambda array: np.tile(array, (b,) + (1,) * (array.ndim - 1))
+        return scenes.Scenes(
+            offsets=np.arange(b + 1, dtype=np.int64) * n,
+            kind=tile(self._kind),
+            size=tile(self._size),
+            position=states.position.reshape(-1, 3),
+            rotation=states.rotation.reshape(-1, 4),
+            texture=tile(self._texture),
+            texture_scale=tile(self._period),
+            colour=tile(self._colour),
+            mesh=tile(self._mesh),
+            meshes=self._meshes,
+            light_position=np.tile(light / length, (b, 1, 1)).astype(np.float32),
+            light_colour=np.tile(colour * diffuse, (b, 1, 1)).astype(np.float32),
+            light_is_sun=np.ones((b, 1), bool),
+            ambient=np.full((b, 3), ambient, np.float32),
+            sky=np.tile(sky, (b, 1)).astype(np.float32),
+        )
+
+    def get_camera_image(
+        self,
+        width: int,
+        height: int,
+        viewMatrix: Sequence[float],  # noqa: N803 (these names are PyBullet's, so that a call stays as it is)
+        projectionMatrix: Sequence[float],  # noqa: N803
+        lightDirection: Sequence[float] = LIGHT,  # noqa: N803
+        lightColor: Sequence[float] = (1.0, 1.0, 1.0),  # noqa: N803
+        shadow: int = 0,
+        lightAmbientCoeff: float = AMBIENT,  # noqa: N803
+        lightDiffuseCoeff: float = DIFFUSE,  # noqa: N803
+        flags: int = 0,
+        supersample: int = 1,
+    ) -> tuple[int, int, UInt8[np.ndarray, "h w 4"], Float32[np.ndarray, "h w"], Int32[np.ndarray, "h w"]]:
+        """What `pybullet.getCameraImage` gives: width, height, colours, depth buffer and what is seen.
+
+        The depth buffer is PyBullet's, from 0 at the near plane to 1 at the far one and where nothing is. What is seen
+        is the number of the body, or, with the flag ER_SEGMENTATION_MASK_OBJECT_AND_LINKINDEX, that plus the number of
+        the link plus one, shifted by 24 bits; -1 for nothing. Unlike PyBullet it keeps no light from call to call.
+
+        Args:
+            width: Of the picture.
+            height: Of the picture.
+            viewMatrix: As `pybullet.computeViewMatrix` gives it.
+            projectionMatrix: As `pybullet.computeProjectionMatrixFOV` gives it, its aspect being width / height.
+            lightDirection: From the scene towards the light.
+            lightColor: Of the light.
+            shadow: Whether there are hard shadows.
+            lightAmbientCoeff: Strength of the light from everywhere.
+            lightDiffuseCoeff: Strength of the light that has a direction.
+            flags: Of `pybullet.getCameraImage`.
+            supersample: Rays per pixel each way.
+
+        Raises:
+            errors.CaveError: the matrices are not those of a camera that can be drawn.
+        """
+        camera = cameras(viewMatrix, projectionMatrix, height, width)
+        states = self.states()
+        light = (
+            *map(float, (*lightDirection, *lightColor, lightAmbientCoeff, lightDiffuseCoeff)),
+            bool(shadow),
+            supersample,
+        )
+        if light != self._light:
+            batch = self.to_scenes(states, lightDirection, lightColor, lightAmbientCoeff, lightDiffuseCoeff)
+            self._handle = renderers.load("raycast", batch, shadows=bool(shadow), supersample=supersample)
+            self._light = light
+        frames = self._handle.render(camera, poses=(states.position[0], states.rotation[0]))
+        near, far = planes(projectionMatrix)
+        z, ids = frames.depth[0].astype(np.float64), frames.ids[0]
+        nothing = (ids < 0) | (z > far)
+        rgba = np.full((height, width, 4), 255, np.uint8)
+        rgba[..., :3] = np.where(nothing[..., None], 255, frames.rgb[0])
+        shown = np.where(nothing, far, np.maximum(z, near))
+        buffer = (far * (shown - near) / (shown * (far - near))).astype(np.float32)
+        seen = self.body.astype(np.int64)
+        if flags & pybullet.ER_SEGMENTATION_MASK_OBJECT_AND_LINKINDEX:
+            seen = seen + ((self.link.astype(np.int64) + 1) << 24)
+        told = np.where(nothing, -1, np.append(seen, -1)[ids]).astype(np.int32)
+        return width, height, rgba, buffer, told
+
+
+def cameras(
+    view: Sequence[float] | Float[np.ndarray, "b 16"],
+    projection: Sequence[float],
+    height: int,
+    width: int,
+) -> scenes.Cameras:
+    """Cameras from matrices as PyBullet has them, 16 numbers column by column; camera `i` sees scene `i`.
+
+    Args:
+        view: Of one camera, or of `b`.
+        projection: Of all of them, as `pybullet.computeProjectionMatrixFOV` gives it.
+        height: Of the pictures.
+        width: Of the pictures.
+
+    Raises:
+        errors.CaveError: a matrix is not a camera's, or its pixels would not be square.
+    """
+    try:
+        views = np.asarray(view, np.float64).reshape(-1, 4, 4).transpose(0, 2, 1)
+    except (ValueError, TypeError):
+        raise errors.CaveError(
+            "a view matrix is 16 numbers, as pybullet.computeViewMatrix gives them", errors.USAGE
+        ) from None
+    turns = views[:, :3, :3].transpose(0, 2, 1)
+    if not np.isfinite(views).all() or np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max(initial=0) > 1e-3:
+        raise errors.CaveError(
+            "a view matrix must turn and shift only; was the target not the eye, and up not along the gaze?",
+            errors.USAGE,
+        )
+    across, up = _spread(projection)
+    if not math.isclose(across * width, up * height, rel_tol=1e-3):
+        raise errors.CaveError(
+            f"the projection's aspect is {up / across:.4g}, wanted width / height = {width / height:.4g}", errors.USAGE
+        )
+    places = -np.einsum("bij,bj->bi", turns, views[:, :3, 3])
+    turned = looks.quaternions(turns)
+    return scenes.Cameras(
+        np.arange(len(views)), places.astype(np.float32), turned, 2 * math.atan(1 / up), height, width
+    )
+
+
+def planes(projection: Sequence[float]) -> tuple[float, float]:
+    """Distances of the near and the far plane of a projection matrix."""
+    _spread(projection)
+    a, b = float(projection[10]), float(projection[14])
+    return b / (a - 1), b / (a + 1)
+
+
+def _spread(projection: Sequence[float]) -> tuple[float, float]:
+    """One over the tangents of half the angles of view, across and up."""
+    p = np.asarray(projection, np.float64).ravel()
+    used = {0, 5, 10, 11, 14}
+    if p.shape != (16,) or not np.isfinite(p).all() or p[11] != -1 or min(p[0], p[5]) <= 0 or any(
+        abs(p[i]) > 1e-6 for i in range(16) if i not in used
+    ) or not (p[10] < -1 and p[14] < 0):  # fmt: skip
+        raise errors.CaveError(
+            "a projection matrix must be a symmetric perspective, as pybullet.computeProjectionMatrixFOV gives it, its far "
+            "plane behind its near one", errors.USAGE,
+        )  # fmt: skip
+    return float(p[0]), float(p[5])
+
+
+def _read(given: tuple[Any, ...]) -> list[_Shape]:
+    """What is drawn of an entry of `pybullet.getVisualShapeData`; nothing where it is not seen."""
+    body, link, type_, size, file, place, turn, rgba = given[:8]
+    what = f"body {body}, link {link}"
+    if not np.isfinite((*size, *place, *turn, *rgba)).all():
+        raise errors.CaveError(f"{what}: a visual shape has a size, a pose or a colour that is not finite")
+    if rgba[3] <= 0 or type_ == pybullet.GEOM_PLANE:
+        return []
+    if type_ not in _KINDS:
+        names = ", ".join(_KINDS.values())
+        raise errors.CaveError(f"{what}: a visual shape of type {type_} cannot be drawn; can be drawn: {names}")
+    kind, turn = _KINDS[type_], (turn[3], *turn[:3])
+    colours = np.tile(np.clip(rgba[:3], 0.0, 1.0), (2, 1))
+    if kind == "mesh":
+        name = os.fsdecode(file)
+        if not os.path.isfile(name):
+            raise errors.CaveError(
+                f"{what}: its mesh is of no file ({name[:80]!r}), of which PyBullet does not tell the looks"
+            )
+        look = looks.of_file(name, tuple(bool(x < 0) for x in size))
+        size = np.abs(size)
+        if look.plane is not None and min(size[:2]) > 0:
+            # A flat rectangle lies off its own middle by `centre`.
+            centre = scenes.rotation_matrices(np.array(turn)) @ (look.centre * size)
+            period = look.period * float(size[0]) if math.isclose(size[0], size[1]) else 0.0
+            kind, mesh, size, place = "plane", None, (*(look.plane * size[:2]), 0.0), np.asarray(place) + centre
+            shown = look.checker if period else look.mean
+        else:
+            mesh, period, shown = look.mesh, 0.0, look.mean
+        return [_Shape(body, link, kind, size, place, turn, colours * shown, period, mesh)]
+    if kind == "box":
+        size = [edge / 2 for edge in size]
+    elif kind != "sphere":
+        size = size[1], size[0] / 2, 0.0
+    return [_Shape(body, link, kind, size, place, turn, colours)]
