@@ -18,6 +18,7 @@ height fields are those that the model had when its `Stage` was made.
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -27,7 +28,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 import scenes
 from envs.physics.looks import quaternions
 from scenes import renderers
-from scenes.geometry import meshes
+from scenes.geometry import meshes, reading
 from scenes.kit import errors
 
 _TYPES = mujoco.mjtGeom
@@ -41,6 +42,38 @@ GROUPS = (True, True, True, False, False, False)
 _DEFAULT = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 """The colour of a geom that was given none: its material's counts, if it has one."""
 _PLAIN, _CHECKER = (scenes.TEXTURES.index(name) for name in ("plain", "checker"))
+
+
+_FINITE = (
+    "geom_size", "geom_pos", "geom_quat", "geom_rgba", "mat_rgba", "body_pos", "body_quat", "body_mass", "body_inertia",
+    "light_pos", "light_dir", "cam_pos", "cam_quat", "cam_fovy", "mesh_vert", "hfield_data", "hfield_size", "qpos0",
+)  # fmt: skip
+"""Arrays of a model on which pictures and steps depend."""
+
+
+def read(given: str | Path, root: str | Path | None = None) -> mujoco.MjModel:
+    """A model from a file of unknown origin (MJCF or URDF), or from its text.
+
+    MuJoCo sees only text and meshes that were read and found right, and which it has no reason to open files for.
+
+    Args:
+        given: Path of the file; or the model itself, text that begins with `<`, which may refer to no files.
+        root: Folder that holds everything that it may refer to; by default the file's own.
+
+    Raises:
+        errors.CaveError: in one line, it is no model, a file is not there or not what it should be, or exceeds a limit.
+    """
+    text, files = reading.mjcf_files(given, root)
+    what = "<text>" if str(given).lstrip().startswith("<") else str(given)
+    try:
+        model = mujoco.MjModel.from_xml_string(text, files)
+    except (ValueError, RuntimeError, mujoco.FatalError) as error:
+        raise errors.CaveError(f"{what}: MuJoCo does not accept it: {str(error)[:300]}") from None
+    for name in _FINITE:
+        array = np.asarray(getattr(model, name))
+        if not (np.abs(array) <= 1e10).all():
+            raise errors.CaveError(f"{what}: {name} holds numbers that are not finite, or larger than 1e10")
+    return model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

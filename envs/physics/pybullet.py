@@ -15,10 +15,16 @@ opacity is drawn solid, as there); other pictures on meshes, which get their mea
 TinyRenderer does not draw either; soft bodies and meshes made of arrays, of which PyBullet does not tell the looks.
 """
 
+import atexit
 import dataclasses
+import functools
+import hashlib
 import math
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +33,7 @@ from jaxtyping import Float, Float32, Int32, UInt8
 import scenes
 from envs.physics import looks
 from scenes import renderers
+from scenes.geometry import reading
 from scenes.kit import errors
 
 try:
@@ -60,6 +67,66 @@ class States:
 def stack(states: Sequence[States]) -> States:
     """States of one stage, taken one after another, as one."""
     return States(np.concatenate([s.position for s in states]), np.concatenate([s.rotation for s in states]))
+
+
+def load_urdf(
+    client: int,
+    path: str | Path,
+    basePosition: Sequence[float] = (0.0, 0.0, 0.0),  # noqa: N803 (PyBullet's names, as in get_camera_image)
+    baseOrientation: Sequence[float] = (0.0, 0.0, 0.0, 1.0),  # noqa: N803
+    useFixedBase: bool = False,  # noqa: N803
+    flags: int = 0,
+    globalScaling: float = 1.0,  # noqa: N803
+    root: str | Path | None = None,
+) -> int:
+    """Load a URDF of unknown origin, as `pybullet.loadURDF` does one that is trusted; returns the number of its body.
+
+    PyBullet is handed a copy in a folder that goes with this process: numbers that were checked, meshes and pictures
+    that were read and written anew (any of OBJ, STL, PLY and GLB).
+
+    Args:
+        client: Number of the physics client.
+        path: Of the file.
+        basePosition: Of the base, metres.
+        baseOrientation: Of the base, x y z w.
+        useFixedBase: Whether the base is fixed to the world.
+        flags: Of `pybullet.loadURDF`.
+        globalScaling: How much larger everything is.
+        root: Folder that holds everything that the file may refer to; by default its own.
+
+    Raises:
+        errors.CaveError: in one line, the file is not there, is no URDF that can be simulated, or exceeds a limit.
+    """
+    place, turn = [float(x) for x in basePosition], [float(x) for x in baseOrientation]
+    fits = len(place) == 3 and len(turn) == 4 and max(map(abs, place), default=0) <= 1e6 and globalScaling <= 1e6
+    if not (fits and np.isfinite(turn).all() and math.hypot(*turn) > 0.5 and globalScaling > 0):
+        given = f"basePosition {place}, baseOrientation {turn}, globalScaling {globalScaling}"
+        raise errors.CaveError(
+            f"{given}: wanted 3 numbers within 1e6, a unit quaternion and a scale above 0", errors.USAGE
+        )
+    files = reading.urdf_files(path, root)
+    folder = (
+        _folder() / hashlib.sha256(b"".join(name.encode() + data for name, data in sorted(files.items()))).hexdigest()
+    )
+    if not folder.exists():
+        folder.mkdir()
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+    try:
+        return pybullet.loadURDF(
+            str(folder / "model.urdf"), place, turn, useFixedBase=int(useFixedBase), flags=flags,
+            globalScaling=globalScaling, physicsClientId=client,
+        )  # fmt: skip
+    except pybullet.error as error:
+        raise errors.CaveError(f"{path}: PyBullet does not accept it: {error}") from None
+
+
+@functools.cache
+def _folder() -> Path:
+    """Where copies lie until this process ends: PyBullet names a shape's mesh by its file."""
+    kept = tempfile.mkdtemp(prefix="cave-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    return Path(kept)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,6 +58,8 @@ class Model:
     material: Int32[np.ndarray, " m"] | None = None
     """Which of `materials` each face has, -1 for none; no array where no face has any."""
     materials: tuple[Material, ...] = ()
+    part: Int32[np.ndarray, " m"] | None = None
+    """Which of the parts that the file tells apart (an OBJ's objects and groups) each face is of, where there are any."""
 
 
 def fail(path: Path, where: str, what: str) -> errors.CaveError:
@@ -138,6 +140,7 @@ def finish(
     coordinates: np.ndarray | None = None,
     material: np.ndarray | None = None,
     materials: tuple[Material, ...] = (),
+    part: np.ndarray | None = None,
 ) -> Model:
     """Arrays as a `Model`, checked.
 
@@ -166,6 +169,7 @@ def finish(
     return Model(
         as_float(vertices), np.ascontiguousarray(faces, np.int32), as_float(normals), as_float(coordinates),
         None if material is None or (material < 0).all() else np.ascontiguousarray(material, np.int32), materials,
+        None if part is None or not part.any() else np.ascontiguousarray(part, np.int32),
     )  # fmt: skip
 
 

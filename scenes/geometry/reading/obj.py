@@ -9,7 +9,7 @@ import numpy as np
 from scenes.geometry.reading import limits, pictures
 from scenes.kit import errors
 
-_IGNORED = {b"o", b"g", b"s", b"l", b"p", b"vp", b"mg", b"lod", b"bevel", b"c_interp", b"d_interp", b"shadow_obj", b"trace_obj",
+_IGNORED = {b"s", b"l", b"p", b"vp", b"mg", b"lod", b"bevel", b"c_interp", b"d_interp", b"shadow_obj", b"trace_obj",
             b"usemap", b"maplib"}  # fmt: skip
 _ACCEPTED = "accepted: v, vt, vn, f, usemtl, mtllib, o, g, s"
 
@@ -22,8 +22,8 @@ def read(data: bytes, path: Path, root: Path) -> limits.Model:
     """
     numbers = {b"v": array.array("d"), b"vt": array.array("d"), b"vn": array.array("d")}
     width = {b"v": 3, b"vt": 2, b"vn": 3}
-    corners, material = array.array("q"), array.array("q")
-    libraries, names, now = [], {}, -1
+    corners, material, part = array.array("q"), array.array("q"), array.array("q")
+    libraries, names, now, group = [], {}, -1, 0
     for at, words in limits.lines(data, path):
         key = words[0]
         try:
@@ -40,8 +40,11 @@ def read(data: bytes, path: Path, root: Path) -> limits.Model:
                 for a, b in itertools.pairwise(around[1:]):
                     corners.extend(around[0] + a + b)
                     material.append(now)
+                    part.append(group)
             elif key == b"usemtl":
                 now = names.setdefault(_name(words), len(names))
+            elif key in (b"o", b"g"):
+                group += bool(part) and part[-1] == group
             elif key == b"mtllib":
                 libraries.append((at, _name(words)))
             elif key not in _IGNORED and not key.startswith(b"#"):
@@ -70,15 +73,15 @@ def read(data: bytes, path: Path, root: Path) -> limits.Model:
     known = _library(libraries, path, root)
     materials = tuple(known.get(name, limits.Material(name)) for name in names)
     whole = [bool(len(index)) and (index[:, k] >= 0).all() for k in (1, 2)]
+    kept = {"material": np.array(material, np.int64), "materials": materials, "part": np.array(part, np.int64)}
     if not any(whole):
-        faces = index[:, 0].reshape(-1, 3)
-        return limits.finish(path, places, faces, material=np.array(material, np.int64), materials=materials)
+        return limits.finish(path, places, index[:, 0].reshape(-1, 3), **kept)
     # A vertex of ours is what the file has as a triple.
     index[:, ~np.array([True, *whole])] = -1
     apart, faces = np.unique(index, axis=0, return_inverse=True)
     return limits.finish(
         path, places[apart[:, 0]], faces.reshape(-1, 3), normals[apart[:, 2]] if whole[1] else None,
-        at_picture[apart[:, 1]] if whole[0] else None, np.array(material, np.int64), materials,
+        at_picture[apart[:, 1]] if whole[0] else None, **kept,
     )  # fmt: skip
 
 
