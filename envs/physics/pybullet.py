@@ -311,6 +311,10 @@ class Stage:
             errors.CaveError: the matrices are not those of a camera that can be drawn.
         """
         camera = cameras(viewMatrix, projectionMatrix, height, width)
+        # TinyRenderer looks through the left lower corners of pixels. A picture with a pixel more each way, of the same
+        # scale, has its pixels' middles there.
+        wide = 2 * math.atan(math.tan(camera.fov / 2) * (height + 1) / height)
+        camera = dataclasses.replace(camera, fov=wide, height=height + 1, width=width + 1)
         states = self.states()
         light = (
             *map(float, (*lightDirection, *lightColor, lightAmbientCoeff, lightDiffuseCoeff)),
@@ -323,10 +327,10 @@ class Stage:
             self._light = light
         frames = self._handle.render(camera, poses=(states.position[0], states.rotation[0]))
         near, far = planes(projectionMatrix)
-        z, ids = frames.depth[0].astype(np.float64), frames.ids[0]
+        z, ids, rgb = frames.depth[0, 1:, :-1].astype(np.float64), frames.ids[0, 1:, :-1], frames.rgb[0, 1:, :-1]
         nothing = (ids < 0) | (z > far)
         rgba = np.full((height, width, 4), 255, np.uint8)
-        rgba[..., :3] = np.where(nothing[..., None], 255, frames.rgb[0])
+        rgba[..., :3] = np.where(nothing[..., None], 255, rgb)
         shown = np.where(nothing, far, np.maximum(z, near))
         buffer = (far * (shown - near) / (shown * (far - near))).astype(np.float32)
         seen = self.body.astype(np.int64)
