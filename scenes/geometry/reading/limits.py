@@ -81,7 +81,7 @@ def contents(path: Path, most: int = BYTES) -> bytes:
                 raise fail(path, "", "it is not an ordinary file")
             if found.st_size > most:
                 raise fail(path, "", f"it has {found.st_size} bytes, at most {most} are read")
-            return file.read(most)
+            return file.read(found.st_size)
     except OSError as error:
         said = errno.errorcode.get(error.errno, "") if error.errno else ""
         raise fail(path, "", f"it cannot be read ({error.strerror or said})") from None
@@ -125,6 +125,7 @@ def inside(root: Path, folder: Path, name: str, path: Path, where: str) -> Path:
     try:
         found = (folder / name).resolve()
         held = found.is_relative_to(root.resolve())
+        found.exists()  # asks whether the name is one at all
     except (ValueError, OSError, RuntimeError):
         raise fail(path, where, f"{name[:200]!r} is not a file's name") from None
     if not held:

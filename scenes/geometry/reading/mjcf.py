@@ -106,8 +106,9 @@ class Reader:
                 parent[i : i + 1] = list(markup_tree.read(limits.contents(found), found))
 
     def _check(self, element: Element) -> None:
-        for key in element.attrib.keys() & {key for tag, key in _MOST if tag == element.tag}:
-            self._counts(element, key, _MOST[element.tag, key])
+        for (tag, key), most in _MOST.items():
+            if tag == element.tag:
+                self._counts(element, key, most)
         if element.tag == "size":
             for key in element.attrib:
                 if key.startswith("nuser_"):

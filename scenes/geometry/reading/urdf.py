@@ -164,7 +164,7 @@ class Rewriter:
             self._material(material, made)
 
     def _material(self, material: Element, into: ElementTree.Element) -> None:
-        made = ElementTree.SubElement(into, "material", name=self._name(material, ""))
+        made = ElementTree.SubElement(into, "material", name=self._name(material) if material.get("name") else "")
         colour, texture = material.find("color"), material.find("texture")
         if colour is not None:
             rgba = self._numbers(colour, "rgba", 4)
@@ -211,17 +211,18 @@ class Rewriter:
         except ValueError:
             values = []
         # PyBullet takes the first ones, and files of its own have a few too many.
-        if len(values) < n or not all(abs(value) <= limits.REACH for value in values):
+        if len(values) < n or (n == 1 < len(values)) or not all(abs(value) <= limits.REACH for value in values):
             what = "a finite number" if n == 1 else f"{n} finite numbers"
             raise self._fail(
                 element, f"{key} of <{element.tag[:40]}> is {given[:40]!r}, wanted {what} within {limits.REACH:g}"
             )
         return values
 
-    def _name(self, element: Element, default: str | None = None) -> str:
-        name = element.get("name", default)
-        if name is None or len(name) > _NAME or not name.isprintable():
-            raise self._fail(element, f"its name is {str(name)[:40]!r}, wanted one of at most {_NAME} letters")
+    def _name(self, element: Element) -> str:
+        # PyBullet crashes over a joint whose name is empty.
+        name = element.get("name", "")
+        if not 0 < len(name) <= _NAME or not name.isprintable():
+            raise self._fail(element, f"<{element.tag}> has the name {name[:40]!r}, wanted 1 to {_NAME} letters")
         return name
 
     def _mesh(self, form: Element) -> str:
