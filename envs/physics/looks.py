@@ -103,7 +103,7 @@ def _checker(model: reading.Model, picture: np.ndarray | None, half: np.ndarray,
     return float(period), two
 
 
-def product(a: Float[np.ndarray, "*n 4"], b: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 4"]:
+def product(a: Float[np.ndarray, "*n 4"], b: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "*n 4"]:
     """Turn by `b`, then by `a`: the product of unit quaternions (w, x, y, z)."""
     w, v, u, s = a[..., :1], a[..., 1:], b[..., 1:], b[..., :1]
     made = np.concatenate([w * s - (v * u).sum(-1, keepdims=True), w * u + s * v + np.cross(v, u)], -1)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
 import scenes
 from envs.physics import looks
@@ -98,8 +98,8 @@ def load_urdf(
         errors.CaveError: in one line, the file is not there, is no URDF that can be simulated, or exceeds a limit.
     """
     place, turn = [float(x) for x in basePosition], [float(x) for x in baseOrientation]
-    fits = len(place) == 3 and len(turn) == 4 and max(map(abs, place), default=0) <= 1e6 and globalScaling <= 1e6
-    if not (fits and np.isfinite(turn).all() and math.hypot(*turn) > 0.5 and globalScaling > 0):
+    fits = len(place) == 3 and len(turn) == 4 and np.isfinite([*place, *turn, globalScaling]).all()
+    if not (fits and max(map(abs, place)) <= 1e6 and math.hypot(*turn) > 0.5 and 0 < globalScaling <= 1e6):
         given = f"basePosition {place}, baseOrientation {turn}, globalScaling {globalScaling}"
         raise errors.CaveError(
             f"{given}: wanted 3 numbers within 1e6, a unit quaternion and a scale above 0", errors.USAGE
@@ -136,8 +136,8 @@ class _Shape:
     body: int
     link: int
     kind: str
-    size: Sequence[float]
-    position: Sequence[float]
+    size: Sequence[float] | np.ndarray
+    position: Sequence[float] | np.ndarray
     """In the link's own axes, as is the rotation."""
     rotation: Sequence[float]
     colours: np.ndarray
@@ -232,7 +232,7 @@ class Stage:
     def to_scenes(
         self,
         states: States,
-        light: Sequence[float] = LIGHT,
+        light: Sequence[float] | np.ndarray = LIGHT,
         colour: Sequence[float] = (1.0, 1.0, 1.0),
         ambient: float = AMBIENT,
         diffuse: float = DIFFUSE,
@@ -278,9 +278,9 @@ class Stage:
         self,
         width: int,
         height: int,
-        viewMatrix: Sequence[float],  # noqa: N803 (these names are PyBullet's, so that a call stays as it is)
-        projectionMatrix: Sequence[float],  # noqa: N803
-        lightDirection: Sequence[float] = LIGHT,  # noqa: N803
+        viewMatrix: Sequence[float] | np.ndarray,  # noqa: N803 (these names are PyBullet's, so that a call stays as it is)
+        projectionMatrix: Sequence[float] | np.ndarray,  # noqa: N803
+        lightDirection: Sequence[float] | np.ndarray = LIGHT,  # noqa: N803
         lightColor: Sequence[float] = (1.0, 1.0, 1.0),  # noqa: N803
         shadow: int = 0,
         lightAmbientCoeff: float = AMBIENT,  # noqa: N803
@@ -341,8 +341,8 @@ class Stage:
 
 
 def cameras(
-    view: Sequence[float] | Float[np.ndarray, "b 16"],
-    projection: Sequence[float],
+    view: Sequence[Any] | np.ndarray,
+    projection: Sequence[float] | np.ndarray,
     height: int,
     width: int,
 ) -> scenes.Cameras:
@@ -381,14 +381,14 @@ def cameras(
     )
 
 
-def planes(projection: Sequence[float]) -> tuple[float, float]:
+def planes(projection: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Distances of the near and the far plane of a projection matrix."""
     _spread(projection)
     a, b = float(projection[10]), float(projection[14])
     return b / (a - 1), b / (a + 1)
 
 
-def _spread(projection: Sequence[float]) -> tuple[float, float]:
+def _spread(projection: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """One over the tangents of half the angles of view, across and up."""
     p = np.asarray(projection, np.float64).ravel()
     used = {0, 5, 10, 11, 14}
@@ -427,7 +427,8 @@ def _read(given: tuple[Any, ...]) -> list[_Shape]:
             # A flat rectangle lies off its own middle by `centre`.
             centre = scenes.rotation_matrices(np.array(turn)) @ (look.centre * size)
             period = look.period * float(size[0]) if math.isclose(size[0], size[1]) else 0.0
-            kind, mesh, size, place = "plane", None, (*(look.plane * size[:2]), 0.0), np.asarray(place) + centre
+            kind, mesh, place = "plane", None, np.asarray(place) + centre
+            size = np.array([*(look.plane * size[:2]), 0.0])
             shown = look.checker if period else look.mean
         else:
             mesh, period, shown = look.mesh, 0.0, look.mean

@@ -32,7 +32,9 @@ BAD_MJCF = {
     "copies of copies": (
         WORLD.format('<replicate count="1000">' * 4 + '<geom size="1"/>' + "</replicate>" * 4), "copies among them, wanted"
     ),
-    "pixels": (ASSET.format('<texture builtin="flat" type="2d" width="4096" height="32768"/>'), "the texture has 1.34218e.08 pixels, at most"),
+    "pixels": (
+        ASSET.format('<texture builtin="flat" type="2d" width="4096" height="32768"/>'), "has 1.34218e.08 pixels, at most",
+    ),
     "divisions": (ASSET.format('<mesh name="m" builtin="supersphere" params="1e6 1 1"/>'), "params of <mesh> is '1e6'"),
     "points": (
         WORLD.format('<body name="b"><flexcomp name="f" type="grid" count="99 99 99" spacing="1 1 1"/></body>'),
