@@ -2,9 +2,10 @@
 
     python -m envs.benchmark rooms
     python -m envs.benchmark rooms --json speed.json
+    python -m envs.benchmark pybullet
 
 Pictures, also of a mesh of 10,000 triangles, are compared with MuJoCo's own renderer on the same scenes, where there is
-OpenGL for it.
+OpenGL for it. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer and by ours.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import json
 import math
 
 from envs import speed
+from envs.speed import bullet
 from scenes.kit import options, plugins, runs
 
 PROG = "python -m envs.benchmark"
@@ -20,6 +22,8 @@ PROG = "python -m envs.benchmark"
 
 def main(argv: list[str]) -> list[speed.Row]:
     """Measure what a command line asks for, and print it as a table; returns its rows."""
+    if argv[:1] == ["pybullet"]:
+        return bullet.main(argv[1:])
     name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
     module = plugins.load("envs", name, "environment")
     given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
