@@ -316,27 +316,28 @@ class Stage:
         wide = 2 * math.atan(math.tan(camera.fov / 2) * (height + 1) / height)
         camera = dataclasses.replace(camera, fov=wide, height=height + 1, width=width + 1)
         states = self.states()
-        light = (
-            *map(float, (*lightDirection, *lightColor, lightAmbientCoeff, lightDiffuseCoeff)),
-            bool(shadow),
-            supersample,
-        )
+        strengths = map(float, (*lightDirection, *lightColor, lightAmbientCoeff, lightDiffuseCoeff))
+        light = (*strengths, bool(shadow), supersample)
         if light != self._light:
             batch = self.to_scenes(states, lightDirection, lightColor, lightAmbientCoeff, lightDiffuseCoeff)
             self._handle = renderers.load("raycast", batch, shadows=bool(shadow), supersample=supersample)
             self._light = light
         frames = self._handle.render(camera, poses=(states.position[0], states.rotation[0]))
         near, far = planes(projectionMatrix)
-        z, ids, rgb = frames.depth[0, 1:, :-1].astype(np.float64), frames.ids[0, 1:, :-1], frames.rgb[0, 1:, :-1]
-        nothing = (ids < 0) | (z > far)
+        z, ids, rgb = frames.depth[0, 1:, :-1], frames.ids[0, 1:, :-1], frames.rgb[0, 1:, :-1]
         rgba = np.full((height, width, 4), 255, np.uint8)
-        rgba[..., :3] = np.where(nothing[..., None], 255, rgb)
-        shown = np.where(nothing, far, np.maximum(z, near))
-        buffer = (far * (shown - near) / (shown * (far - near))).astype(np.float32)
+        for channel in range(3):  # they lie apart in memory, where each is a straight copy
+            rgba[..., channel] = rgb[..., channel]
+        # In one precision and few steps: all of this costs as much as the drawing.
+        reach = np.float32(far / (far - near))
+        buffer = np.clip(reach - reach * np.float32(near) / np.maximum(z, np.float32(1e-9)), 0, 1)
         seen = self.body.astype(np.int64)
         if flags & pybullet.ER_SEGMENTATION_MASK_OBJECT_AND_LINKINDEX:
             seen = seen + ((self.link.astype(np.int64) + 1) << 24)
-        told = np.where(nothing, -1, np.append(seen, -1)[ids]).astype(np.int32)
+        told = np.append(seen, -1).astype(np.int32).take(ids, mode="wrap")
+        beyond = (z > far) & (ids >= 0)
+        if beyond.any():
+            rgba[beyond], told[beyond] = 255, -1
         return width, height, rgba, buffer, told
 
 

@@ -255,3 +255,16 @@ def test_numbers_of_a_pose_are_checked(client):
     for bad in ({"basePosition": [0, 0, np.nan]}, {"baseOrientation": [0, 0, 0, 0]}, {"globalScaling": -1.0}):
         with pytest.raises(errors.CaveError, match="wanted 3 numbers"):
             ours.load_urdf(client, DATA / "r2d2.urdf", **bad)
+
+
+def test_the_benchmark_measures_and_compares(tmp_path, capsys, monkeypatch):
+    from envs import benchmark
+    from envs.speed import bullet
+
+    monkeypatch.setattr(bullet, "URDFS", ("table/table.urdf",))
+    rows = benchmark.main(
+        ["pybullet", "--n-states", "2", "--size", "32", "--rounds", "1", "--json", str(tmp_path / "f.json")]
+    )
+    assert [row.what for row in rows] == ["TinyRenderer", "ours, one by one", "ours, all at once", "agreement"]
+    assert all(row.rate > 0 for row in rows[:3]) and (tmp_path / "f.json").exists()
+    assert "ids agree on" in capsys.readouterr().out
