@@ -4,18 +4,20 @@ This file is the contract of the package. A module beside it is one *environment
 batches that learners watch; `benchmark` is a command. An environment's module has these names:
 
     Config     frozen dataclass of options, with `Config.tiny()` for tests; among them are `renderer`, the name of one,
-               `look`, the options it is loaded with, and `scenery`, those of the family of scenes
+               `look`, the options it is loaded with
     World      subclass of `envs.World`: a batch of worlds, stepped with arrays
-    family     the module of `scenes` whose scenes it has
     splits(config) -> dict of `scenes.factors.Split` by name
     STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes")
     FOV        vertical field of view of its cameras, in radians
     extent(config) -> side in metres of the square about the z axis that holds everything
 
-and, where `Images` or `Views` are offered, two pure functions that say where learners look from:
+and, where its scenes are those of a family, the family and two pure functions that say where learners look from:
 
+    family     the module of `scenes`; `Config.scenery` are its options
     views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
     tour(config, n) -> poses n 5 of a smooth path once around, for films
+
+Where it has no family (`gymnasium`), `Images` are what its own cameras see while somebody plays at random.
 
 Why a world rather than many environments: 256 worlds moved by one call share one renderer call, and no Python runs per
 world. Two thin adapters make a world a `gymnasium.vector.VectorEnv` and, with one world, a `gymnasium.Env`; every
@@ -32,7 +34,7 @@ import abc
 from types import ModuleType
 from typing import Any, ClassVar
 
-import gymnasium
+import gymnasium as gym  # the name itself belongs to this package's module `gymnasium`, once that is imported
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Bool, Float32, Int64
@@ -78,6 +80,8 @@ class World(abc.ABC):
 
     STATE: ClassVar[tuple[str, ...]] = ()
     """Attributes of the subclass, arrays of `n` rows, which with the scenes' factors make up its state."""
+    PLAYERS: ClassVar[tuple[str, ...]] = ("random", "scripted")
+    """Who can play in it without training; `scripted` is refused where nobody wrote such a player."""
 
     def __init__(
         self,
@@ -376,7 +380,7 @@ def stream(
     return drawn(name, config, split, seed, batch_size, size, length, player)
 
 
-class VectorEnv(gymnasium.vector.VectorEnv):
+class VectorEnv(gym.vector.VectorEnv):
     """A world as a Gymnasium vector environment, reset in the step that ends an episode.
 
     `info` holds `factors` (the truth) of worlds that were just reset, and `final_obs` and `final_info` of those that
@@ -386,10 +390,10 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     def __init__(self, world: World, render_mode: str | None = None):
         self.world = world
         self.num_envs, self.render_mode = world.n, render_mode
-        self.metadata = {**_METADATA, "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+        self.metadata = {**_METADATA, "autoreset_mode": gym.vector.AutoresetMode.SAME_STEP}
         self.single_action_space, self.single_observation_space = world.action_space, world.observation_space
-        self.action_space = gymnasium.vector.utils.batch_space(world.action_space, world.n)
-        self.observation_space = gymnasium.vector.utils.batch_space(world.observation_space, world.n)
+        self.action_space = gym.vector.utils.batch_space(world.action_space, world.n)
+        self.observation_space = gym.vector.utils.batch_space(world.observation_space, world.n)
 
     def reset(self, *, seed=None, options=None) -> tuple[dict, dict]:
         """Start new episodes.
@@ -427,7 +431,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return tuple(_eyes(self.world)) if self.render_mode else None
 
 
-class Env(gymnasium.Env):
+class Env(gym.Env):
     """One world as a Gymnasium environment; `info` holds `factors`, the truth, at reset and at the end."""
 
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -528,8 +532,8 @@ def _checked_options(options: dict | None, accepted: set[str]) -> dict:
 def _register() -> None:
     for name in plugins.names("envs"):
         env_id = f"cave/{name.title().replace('_', '')}-v0"
-        if env_id not in gymnasium.registry:
-            gymnasium.register(env_id, "envs:single", vector_entry_point="envs:vector", kwargs={"name": name})
+        if env_id not in gym.registry:
+            gym.register(env_id, "envs:single", vector_entry_point="envs:vector", kwargs={"name": name})
 
 
 _register()

@@ -21,9 +21,11 @@ _hook = install_import_hook(PACKAGES, "checker.check")
 class Kernels(importlib.machinery.PathFinder):
     """Imports numba's sources as they are: checked functions can neither be compiled nor cached."""
 
+    SOURCES = ("scenes.renderers.kernels", "envs.physics.calls")
+
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
-        return super().find_spec(fullname, path, target) if fullname.startswith("scenes.renderers.kernels") else None
+        return super().find_spec(fullname, path, target) if fullname.startswith(cls.SOURCES) else None
 
 
 sys.meta_path.insert(0, Kernels)

@@ -46,8 +46,8 @@ def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, determ
         fresh = np.array([not film for film in films])
         before = policy.sight.reset(before, fresh) if fresh.any() else before
         imagined = _imagine(encoder, before, poses, generator) if can_imagine else [None] * n_episodes
-        rooms = facts.scenes_of(step.world)
-        maps = above.pictures(rooms, poses, extent)
+        mapped = hasattr(envs.module(step.world.name), "family")
+        maps = above.pictures(facts.scenes_of(step.world), poses, extent) if mapped else [None] * n_episodes
         for row in np.flatnonzero(step.episode >= 0):
             totals[row] += step.rewards[row]
             ended = step.terminated[row] or step.truncated[row]
@@ -71,16 +71,17 @@ def _imagine(encoder: Any, memory: dict, poses: np.ndarray, generator: torch.Gen
 def _frame(policy, split, step, row, total, above_it, imagined, fresh: bool) -> np.ndarray:
     seen = step.sensors["image"][row]
     titles = ["What the agent sees", "From above", "What its encoder had imagined"]
-    remarks = [f"{seen.shape[1]} x {seen.shape[0]}, {policy.card['env']}, split {split}", "the white cone is the agent"]
+    remarks = [f"{seen.shape[1]} x {seen.shape[0]}, {policy.card['env']}, split {split}"]
+    remarks.append("the white cone is the agent" if above_it is not None else "this environment has no map")
     if imagined is None:
         remarks.append(f"{policy.card['encoder_name']}: nothing here imagines what it has not seen")
     else:
         remarks.append("nothing seen yet" if fresh else "this view, before it was seen, from those before it")
     goal = step.sensors["goal"][row]
     is_colour = getattr(step.world.config, "goal", "") == "colour"
-    kind = "" if is_colour else f" {int(goal.argmax())}"
+    wanted = "" if not len(goal) else "goal" if is_colour else f"goal {int(goal.argmax())}"
     foot = f"episode {row + 1}   reward {step.rewards[row]:+.2f}   return {total:+.2f}   "
     foot += "reached   " if step.success[row] else "time is up   " if step.truncated[row] else ""
     return panels.compose(
-        [seen, above_it, imagined], titles, remarks, f"{foot}goal{kind}", patch=goal if is_colour else None
+        [seen, above_it, imagined], titles, remarks, f"{foot}{wanted}", patch=goal if is_colour else None
     )

@@ -98,6 +98,8 @@ class Repeat:
         """Which scenes have such objects, shape (b,); `factors` holds `n_objects` (b,) and padded arrays (b, k)."""
         n = np.asarray(factors["n_objects"])
         objects = {name: np.asarray(factors[name]) for name in self.each.names}
+        if not objects:
+            return self.count.contains(n)
         width = next(iter(objects.values())).shape[1]
         real = np.arange(width) < n[:, None]
         inside = self.count.contains(n) & (n <= width)

@@ -236,7 +236,11 @@ def test_slips_are_answered(name):
         envs.VectorEnv(world).reset(options={"factor": {}})
 
 
-def test_a_scripted_player_beats_chance(name):
+def test_a_scripted_player_beats_chance_or_is_refused(name):
+    if "scripted" not in envs.module(name).World.PLAYERS:
+        with pytest.raises(errors.CaveError, match="has no scripted player"):
+            envs.make(name, tiny(name), sensors=CHEAP).scripted()
+        return
     world = envs.make(name, tiny(name), 200, seed=1, sensors=CHEAP)
     rate, total = {}, {}
     for player in ("random", "scripted"):
