@@ -2,10 +2,13 @@
 
     python -m envs.benchmark rooms
     python -m envs.benchmark rooms --json speed.json
+    python -m envs.benchmark gymnasium --all --sheet side-by-side.png
     python -m envs.benchmark pybullet
 
 Pictures, also of a mesh of 10,000 triangles, are compared with MuJoCo's own renderer on the same scenes, where there is
-OpenGL for it. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer and by ours.
+OpenGL for it. `rooms --plot FILE.png` draws the cost of a frame against pixels, solids and batch; `gymnasium --sheet
+FILE.png`, our pictures beside MuJoCo's. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer
+and by ours.
 """
 
 import dataclasses
@@ -26,18 +29,27 @@ def main(argv: list[str]) -> list[speed.Row]:
         return bullet.main(argv[1:])
     name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
     module = plugins.load("envs", name, "environment")
-    given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
+    if hasattr(module, "family"):
+        given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
+        what = f"{given.n_scenes} {name} of {given.n_objects} objects"
+        parts = (
+            speed.ready(given), speed.draw(module, config, given), speed.mesh(given),
+            speed.step(name, config, given), speed.stream(name, config, given),
+        )  # fmt: skip
+        out, drawn = given.plot, speed.plot
+    else:
+        from envs.speed import models  # here, since it is MuJoCo's
+
+        given, _, config = options.parse(f"{PROG} {name}", rest, models.Options, None, module.Config)
+        what = f"{given.n_states} states of each model"
+        parts, out, drawn = (models.measure(config, given),), given.sheet, models.sheet
     origin = runs.provenance()
     machine = origin["machine"] | {"n_threads": speed.n_cores()}
     print(
         f"{machine['cpu']}: {machine['n_cores']} cores, {machine['n_threads']} threads; the best of {given.rounds} rounds"
     )
-    print(f"{given.n_scenes} {name} of {given.n_objects} objects, {given.size} x {given.size}: rgb, depth and ids\n")
+    print(f"{what}, {given.size} x {given.size}: {', '.join(given.sensors)}\n")
     rows = []
-    parts = (
-        speed.draw(module, config, given), speed.mesh(given),
-        speed.step(name, config, given), speed.stream(name, config, given),
-    )  # fmt: skip
     for row in itertools.chain(*parts):
         rows.append(row)
         figure = f"{row.rate:12.1f} s" if row.unit == "s" else f"{row.rate:12,.0f} {row.unit}/s"
@@ -50,6 +62,9 @@ def main(argv: list[str]) -> list[speed.Row]:
         }
         told["rows"] = [dataclasses.asdict(row) for row in rows if not math.isnan(row.rate)]
         runs.write_file(given.json, json.dumps(told, indent=2).encode())
+    if out:
+        runs.write_file(out, drawn(module, config, given))
+        print(f"\n{out}")
     return rows
 
 

@@ -146,7 +146,7 @@ class World(envs.World):
         self.STATE = ("action", *self._worlds.STATE)
         self._factors = {"start": np.zeros(n), "n_objects": np.zeros(n, np.int64)}
         if self._drawn:
-            self._camera = _camera(env.unwrapped, config.camera)
+            self._camera = camera_of(env.unwrapped, config.camera)
             self._stage = models.Stage(self._model)
             self._poser = kinematics.Poser(self._stage, n)
             self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer")
@@ -224,7 +224,8 @@ class World(envs.World):
         else:
             self._handle.update(batch, rows)
         frames = self._handle.render(dataclasses.replace(cameras, scene=rows.astype(np.int32)))
-        return out | {"image": frames.rgb, "depth": np.minimum(frames.depth, self._far), "ids": frames.ids}
+        out |= {"image": frames.rgb, "ids": frames.ids}
+        return out | {"depth": np.minimum(frames.depth, self._far)} if "depth" in wanted else out
 
     def facts(self):
         """`factors`: `start` (there are no objects); `success`, where the environment's `info` tells of one."""
@@ -258,8 +259,8 @@ def _goal(seen: spaces.Space) -> np.ndarray:
     return found
 
 
-def _camera(env: gymnasium.Env, choice: str) -> int | str | mujoco.MjvCamera:
-    """The camera that an option names, as `Stage.cameras` takes it."""
+def camera_of(env: gymnasium.Env, choice: str) -> int | str | mujoco.MjvCamera:
+    """The camera of a MuJoCo environment that `Config.camera` names, as `Stage.cameras` takes it."""
     model = env.model
     if choice.isdigit():
         return int(choice)

@@ -38,6 +38,7 @@ def _library() -> ctypes.CDLL:
     return ctypes.CDLL(str(next(path for pattern in patterns for path in folder.glob(pattern))))
 
 
+@functools.cache
 def _address(name: str) -> int:
     return ctypes.cast(getattr(_library(), name), ctypes.c_void_p).value
 
@@ -58,6 +59,7 @@ class Batch:
         given: Of `MjData`, those that are copied in before every call, attributes to be written: by default controls.
         threads: Cores to use; 0: all that this process may.
         shared: Whether the simulations of one core share an `MjData`: for calls that depend on nothing but `given`.
+        data: The simulations themselves, where they exist already.
     """
 
     def __init__(
@@ -68,16 +70,17 @@ class Batch:
         given: tuple[str, ...] = ("ctrl",),
         threads: int = 0,
         shared: bool = False,
+        data: list[mujoco.MjData] | None = None,
     ):
         self.model, self.n = model, n
         threads = min(threads or len(os.sched_getaffinity(0)), -(-n // _FEW))
         self._shares = [(n * k // threads, n * (k + 1) // threads) for k in range(threads)]
-        self.data = [mujoco.MjData(model) for _ in range(threads if shared else n)]
+        self.data = data or [mujoco.MjData(model) for _ in range(threads if shared else n)]
         """The simulations themselves (of each core, if shared)."""
         whose = np.arange(n)
         if shared:
             whose = np.repeat(np.arange(threads), [end - begin for begin, end in self._shares])
-        self._data = np.array([data._address for data in self.data], np.int64)[whose]
+        self._data = np.array([one._address for one in self.data], np.int64)[whose]
         self._inputs, self._given, self._widths_in = self._connect(given, whose)
         self._outputs, self._wanted, self._widths_out = self._connect(fields, whose)
         self._copy = _address("mju_copy")
@@ -93,7 +96,7 @@ class Batch:
             array = np.tile(like, (self.n, *[1] * like.ndim))
             setattr(self, name, array)
             made[k], widths[k] = array.ctypes.data, like.size
-            own[:, k] = [getattr(data, name).ctypes.data for data in self.data]
+            own[:, k] = [getattr(one, name).ctypes.data for one in self.data]
         return own[whose], made, widths
 
     def run(self, *functions: str, first: int | None = None) -> None:

@@ -27,6 +27,7 @@ class Bodies:
         self._task = tasks.TASKS[env.spec.id]
         self.model = self._env.model
         self._batch = batch.Batch(self.model, n, self._task.fields)
+        self._first = batch.Batch(self.model, 1, self._task.fields, data=[self._env.data])
         self.rows = self._batch.rows()
         self.place = np.zeros(n)
         self.observation = np.zeros((n, *env.observation_space.shape))
@@ -36,10 +37,11 @@ class Bodies:
         """Put worlds `rows` where `env.reset(seed=...)` puts Gymnasium's."""
         for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
             self.observation[row] = self._env.reset(seed=seed)[0]
-            mujoco.mj_copyData(self._batch.data[row], self.model, self._env.data)
-        self._batch.ctrl[rows] = 0
-        self._batch.run()
-        self.place[rows] = self._task.place(self._batch)[rows]
+            mujoco.mj_getState(self.model, self._env.data, self.rows[row], batch.INTEGRATION)
+            mujoco.mj_setState(self.model, self._batch.data[row], self.rows[row], batch.INTEGRATION)
+            self._first.run()
+            self.place[row] = self._task.place(self._first)[0]
+            self._batch.qpos[row] = self._first.qpos[0]
 
     def step(self, actions: np.ndarray) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
         """Rewards, and which tasks have ended."""

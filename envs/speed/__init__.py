@@ -7,6 +7,9 @@ ever makes a round slower. Rivals take turns within a round, so that they meet t
 import dataclasses
 import functools
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,10 +45,17 @@ class Options:
     """Rounds, of which the best counts."""
     n_mujoco: int = 16
     """Of the scenes, how many MuJoCo's own renderer draws, too; 0: it is left out."""
+    sensors: tuple[str, ...] = renderers.SENSORS
+    """What is drawn, of rgb, depth and ids."""
+    cold: bool = False
+    """Whether to measure, too, what the first picture of a new process costs, with compiled code kept and without."""
     json: Path | None = None
     """File to write the figures to."""
+    plot: Path | None = None
+    """PNG file to write, the cost of a frame against pixels, solids and batch."""
 
     def __post_init__(self):
+        renderers.check_sensors(self.sensors)
         for name in ("n_scenes", "n_objects", "size", "n_steps", "rounds", "n_worlds"):
             least = np.min(getattr(self, name), initial=1)
             if least < 1:
@@ -83,6 +93,19 @@ def best(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     return least
 
 
+def ready(options: Options) -> Iterator[Row]:
+    """The first picture of a new process: interpreter, imports, and code that is compiled or read from the cache."""
+    program = "import envs; world = envs.make('rooms', sensors=('image',)); world.reset(); world.observe()"
+    for what in ("compiled code kept", "nothing kept") if options.cold else ():
+        with tempfile.TemporaryDirectory() as folder:
+            cache = {} if what == "compiled code kept" else {"NUMBA_CACHE_DIR": folder}
+            start = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-c", program], check=True, capture_output=True, env={**os.environ, **cache}
+            )
+            yield Row("ready", f"ray caster: a new process, {what}", time.perf_counter() - start, "s")
+
+
 def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
     """Pictures (rgb, depth and ids) of different scenes: ours with and without extras, and MuJoCo's own.
 
@@ -104,7 +127,7 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
     }
     calls, counts = {}, {}
     for name, look in looks.items():
-        handle = renderers.load("raycast", batch, **look)
+        handle = renderers.load("raycast", batch, sensors=options.sensors, **look)
         calls[name], counts[name] = functools.partial(handle.render, cameras), len(batch)
     rivals = {}
     n = min(options.n_mujoco, len(batch))
@@ -113,7 +136,7 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
         try:
             # Its shadow maps take so long in software that a quarter of the scenes must do.
             for name, some, look in zip(rivals, (n, -(-n // 4)), ({}, {"shadows": True, "multisample": 4})):
-                handle = renderers.load("mujoco", batch[:some], **look)
+                handle = renderers.load("mujoco", batch[:some], sensors=options.sensors, **look)
                 few = scenes.cameras_from_poses(poses[:some], module.FOV, options.size, options.size)
                 calls[name], counts[name] = functools.partial(handle.render, few), some
         except errors.CaveError as error:
@@ -220,12 +243,13 @@ def step(name: str, config: Any, options: Options) -> Iterator[Row]:
         for what, (look, sensors) in cases.items():
             world = envs.make(name, look, n, sensors=sensors, size=(options.size, options.size))
             world.reset()
-            calls[f"{n} worlds, {what}"] = functools.partial(_play, world, world.observe(), options.n_steps)
+            calls[f"{n} worlds, {what}"] = functools.partial(play, world, world.observe(), options.n_steps)
         for what, seconds in best(calls, options.rounds).items():
             yield Row("environment", what, n * options.n_steps / seconds, "steps")
 
 
-def _play(world: envs.World, out: dict[str, np.ndarray], n_steps: int) -> None:
+def play(world: envs.World, out: dict[str, np.ndarray], n_steps: int) -> None:
+    """Step worlds at random, reset where an episode ends, and look."""
     actions = world.random()
     for i in range(n_steps):
         _, terminated, truncated = world.step(np.roll(actions, i, 0))
@@ -241,6 +265,13 @@ def stream(name: str, config: Any, options: Options) -> Iterator[Row]:
     seconds = best({"draw": lambda: [views.draw(next(steps)) for _ in range(4)]}, options.rounds)["draw"] / 4
     what = "Views, 16 scenes of 7 views, 32 x 32"
     yield Row("data", what, 16 * 7 / seconds, "frames", f"{seconds * 1000:.1f} ms a batch")
+
+
+def plot(module: ModuleType, config: Any, options: Options) -> bytes:
+    """What a frame costs, as a PNG file: `envs.speed.plots`."""
+    from envs.speed import plots  # here, since a table needs no matplotlib
+
+    return plots.costs(module, config, options)
 
 
 def n_cores() -> int:

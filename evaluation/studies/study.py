@@ -56,8 +56,9 @@ def options_hash(config: Study) -> str:
 
 
 def players(config: Study, env_config: Any) -> list[Subject]:
-    """The random and the scripted player: they set the scale."""
-    return [Subject(learner=name, env=config.env, env_config=env_config) for name in agents.PLAYERS]
+    """The random and, where there is one, the scripted player: they set the scale."""
+    known = envs.module(config.env).World.PLAYERS
+    return [Subject(learner=name, env=config.env, env_config=env_config) for name in agents.PLAYERS if name in known]
 
 
 def encoders(config: Study, env_config: Any) -> list[Subject]:

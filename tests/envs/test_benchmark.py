@@ -3,10 +3,15 @@
 import json
 import math
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
+import scenes
 from envs import benchmark, rooms, speed
+from envs.registered import tasks
+from envs.speed import models, plots
+from scenes import renderers
 from scenes.kit import errors
 
 TINY = ["--n-scenes", "4", "--size", "8", "--n-worlds", "2", "--n-steps", "3", "--rounds", "1", "--n-mujoco", "0"]
@@ -83,6 +88,73 @@ def test_best_takes_turns_and_does_not_count_the_first(monkeypatch):
     seconds = speed.best({"quick": lambda: call("quick", 0.04), "slow": lambda: call("slow", 5.0)}, 2)
     np.testing.assert_allclose([seconds["quick"], seconds["slow"]], [0.04, 5.0])
     assert made == ["quick", "slow", "quick", "quick", "slow", "quick", "quick", "quick", "slow"]
+
+
+def test_the_cost_is_drawn_against_pixels_solids_and_batch(tmp_path, monkeypatch):
+    for name in ("SIZES", "SOLIDS", "BATCHES"):
+        monkeypatch.setattr(plots, name, (1, 3))
+    benchmark.main(["rooms", *TINY, "--sensors", "ids", "--plot", str(tmp_path / "costs.png")])
+    picture = iio.imread(tmp_path / "costs.png")
+    assert picture.shape[1] > 1000 and picture[..., :3].std() > 10
+    given = speed.Options(n_scenes=3, size=8, rounds=1, n_mujoco=0)
+    batch, poses = speed.gather(rooms, rooms.Config(), given)
+    assert set(plots.cost(rooms, batch, poses, 8, given)) == {"ray caster", "ray caster, shadows"}
+    crowd = plots.crowded(batch, 7)
+    crowd.check()
+    assert (crowd.n_solids == batch.first_object + 7).all()
+    np.testing.assert_array_equal(crowd[1].position[: batch.first_object], batch[1].position[: batch.first_object])
+
+
+def test_a_cold_start_is_a_process_of_its_own(monkeypatch):
+    ran = []
+    monkeypatch.setattr(speed.subprocess, "run", lambda line, env, **_: ran.append(env.get("NUMBA_CACHE_DIR")))
+    rows = list(speed.ready(speed.Options(cold=True)))
+    assert [row.what.rpartition(", ")[2] for row in rows] == ["compiled code kept", "nothing kept"]
+    assert ran[0] != ran[1] and not list(speed.ready(speed.Options()))
+
+
+def test_models_are_measured_and_without_mujoco_s_renderer_too(capsys):
+    tiny = ["--n-states", "3", "--size", "8", "--n-worlds", "2", "--n-steps", "2", "--rounds", "1", "--n-mujoco", "0"]
+    rows = benchmark.main(["gymnasium", "--env.id", "Reacher-v5", *tiny])
+    assert [row.part for row in rows] == ["pictures", "environment"]
+    assert all(math.isfinite(row.rate) and row.rate > 0 and "Reacher-v5" in row.what for row in rows)
+    assert "rgb, depth, ids" in capsys.readouterr().out
+    with pytest.raises(errors.CaveError, match="CartPole-v1 has no MuJoCo model"):
+        benchmark.main(["gymnasium", "--env.id", "CartPole-v1", *tiny])
+
+
+@pytest.mark.opengl
+@pytest.mark.parametrize("env_id", tasks.TASKS)
+def test_our_pictures_agree_with_mujoco_s_own(env_id):
+    """Further than a pixel from an edge: the same solid on 99.5 % of pixels, depth within 1 %."""
+    drawer, qpos = models.Drawer(env_id, "", 4, 64), models.states(env_id, 4)
+    native = models.Native(drawer, renderers.SENSORS, False, 0)
+    alike = models.agreement(drawer.draw(qpos), native.frames(qpos))
+    native.close()
+    assert alike["ids"] >= 0.995 and alike["depth"] >= 0.995
+    assert alike["colour"] < 20
+
+
+def test_agreement_finds_what_differs():
+    ids = np.zeros((1, 8, 8), np.int32)
+    ids[0, :, 4:] = 1
+    frames = scenes.Frames(np.full((1, 8, 8, 3), 9, np.uint8), np.ones((1, 8, 8), np.float32), ids)
+    assert models.agreement(frames, frames) == {"ids": 1.0, "depth": 1.0, "colour": 0.0}
+    assert models.inner(ids)[0, :, [0, 2, 3, 4, 5, 7]].all(1).tolist() == [True, True, False, False, True, True]
+    depth = frames.depth * np.where(ids == 1, 1.02, 1.005).astype(np.float32)
+    other = scenes.Frames(frames.rgb + 3, depth, np.where(ids == 0, 5, ids))
+    found = models.agreement(other, frames)
+    assert found["ids"] == pytest.approx(0.5) and found["depth"] == 0.0 and found["colour"] == 3.0
+
+
+@pytest.mark.opengl
+def test_ours_lie_beside_mujoco_s_on_a_sheet(tmp_path):
+    tiny = ["--n-states", "3", "--size", "8", "--n-worlds", "2", "--n-steps", "2", "--rounds", "1", "--n-mujoco", "2"]
+    out = tmp_path / "sheet.png"
+    rows = benchmark.main(["gymnasium", "--env.id", "Swimmer-v5", *tiny, "--sheet", str(out)])
+    assert [row.note.split()[1:3] for row in rows if "MuJoCo" in row.what] == [["times", "slower;"]]
+    left, right = (iio.imread(out)[6:166, -x - 6 : -x - 6 + 160].astype(float) for x in (160 + 166, 160))
+    assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.9
 
 
 def test_counts_below_one_are_refused():

@@ -1,0 +1,313 @@
+"""How fast MuJoCo models are drawn and moved, and how like MuJoCo's own pictures ours are: `envs.benchmark gymnasium`.
+
+Both sides start from the same joints' positions and end with the same arrays: kinematics, what is to be drawn, colours in one
+pass and depth and ids in another. Neither has what the other lacks: no fog, haze or reflections.
+"""
+
+import dataclasses
+import functools
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+import envs
+import scenes
+from envs import registered, speed
+from envs.gymnasium import Config, camera_of
+from envs.physics import batch, kinematics
+from envs.physics import mujoco as models
+from envs.registered import tasks
+from scenes import renderers
+from scenes.kit import errors, seeds, sheets
+
+_PLAYED = 20
+"""Random actions before a state is drawn."""
+_SHEET, _PAIRS = 160, 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of the benchmark."""
+
+    all: bool = False
+    """All eleven MuJoCo environments of Gymnasium instead of the one of --env.id."""
+    size: int = 64
+    """Height and width of pictures, in pixels."""
+    sensors: tuple[str, ...] = renderers.SENSORS
+    """What is drawn, of rgb, depth and ids."""
+    shadows: bool = False
+    """Whether lights cast shadows, here and there."""
+    supersample: int = 1
+    """Rays per pixel each way, against as many samples per pixel there."""
+    n_states: int = 256
+    """States drawn together."""
+    n_worlds: int = 256
+    """Worlds that are stepped together."""
+    n_steps: int = 10
+    """Steps of a round of them."""
+    rounds: int = 5
+    """Rounds, of which the best counts."""
+    n_mujoco: int = 16
+    """Of the states, how many MuJoCo's own renderer draws, and how many worlds Gymnasium steps; 0: neither."""
+    json: Path | None = None
+    """File to write the figures to."""
+    sheet: Path | None = None
+    """PNG file to write, our pictures beside MuJoCo's, in pairs."""
+
+    def __post_init__(self):
+        renderers.check_sensors(self.sensors)
+        if not self.sensors:
+            raise errors.CaveError(f"--sensors names none: choose from {', '.join(renderers.SENSORS)}", errors.USAGE)
+        limits = dict.fromkeys(("n_states", "n_worlds", "n_steps", "rounds"), (1, 10**6))
+        errors.within("benchmark", self, limits | {"size": (1, renderers.LARGEST), "supersample": (1, 8)})
+
+    def ids(self, config: Config) -> list[str]:
+        """Which environments are measured."""
+        return list(tasks.TASKS) if self.all else [config.id]
+
+
+class Drawer:
+    """States of one model as pictures, by the ray caster.
+
+    Args:
+        env_id: Of a MuJoCo environment.
+        camera: As `envs.gymnasium.Config.camera`.
+        n: Most states of a call.
+        size: Height and width of pictures.
+        look: Options of the renderer.
+    """
+
+    def __init__(self, env_id: str, camera: str, n: int, size: int, **look: Any):
+        env = registered.make(env_id).unwrapped
+        if not isinstance(getattr(env, "model", None), mujoco.MjModel):
+            raise errors.CaveError(f"{env_id} has no MuJoCo model to draw: choose one that has", errors.USAGE)
+        self.model, self.camera, self.size = env.model, camera_of(env, camera), size
+        self.stage = models.Stage(self.model)
+        self._poser, self._look, self._handle = kinematics.Poser(self.stage, n), look, None
+
+    def draw(self, qpos: Float[np.ndarray, "b q"]) -> scenes.Frames:
+        """Pictures of `b` states, the same number at every call."""
+        states = self._poser.states(qpos)
+        cameras = self.stage.cameras(states, self.size, self.size, self.camera)
+        made = self.stage.to_scenes(states, cameras)
+        if self._handle is None:
+            self._handle = renderers.load("raycast", made, **self._look)
+        else:
+            self._handle.update(made, np.arange(len(made)))
+        return self._handle.render(cameras)
+
+
+class Native:
+    """The same by MuJoCo's own renderer, one state after the other. It needs off-screen OpenGL (`MUJOCO_GL`).
+
+    Args:
+        drawer: Whose model, camera, size and geoms it takes.
+        sensors: Which passes are made.
+        shadows: Whether lights cast them, by MuJoCo's default map.
+        samples: Of each pixel; 0 for one.
+
+    Raises:
+        errors.CaveError: there is no OpenGL.
+    """
+
+    def __init__(self, drawer: Drawer, sensors: tuple[str, ...], shadows: bool, samples: int):
+        self._model, size = drawer.model, drawer.size
+        backend = os.environ.get("MUJOCO_GL", "").lower().strip() or "egl"
+        try:
+            self._gl = importlib.import_module(f"mujoco.{backend}").GLContext(size, size)
+            self._gl.make_current()
+        except Exception as error:  # each library that lacks has its own
+            raise errors.CaveError(f"no off-screen OpenGL ({backend}: {type(error).__name__}: {error})") from error
+        vis = self._model.vis
+        vis.global_.offwidth, vis.global_.offheight, vis.quality.offsamples = size, size, samples
+        self._data, self._option = mujoco.MjData(self._model), mujoco.MjvOption()
+        self._scene = mujoco.MjvScene(self._model, maxgeom=self._model.ngeom + 64)
+        flags = mujoco.mjtRndFlag
+        self._scene.flags[flags.mjRND_SHADOW] = shadows
+        for flag in (flags.mjRND_REFLECTION, flags.mjRND_HAZE, flags.mjRND_FOG):
+            self._scene.flags[flag] = False
+        self._modes = [int(flags.mjRND_SEGMENT), int(flags.mjRND_IDCOLOR)]
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._rect, self._camera = mujoco.MjrRect(0, 0, size, size), _view(self._model, drawer.camera)
+        self._solid = np.full(self._model.ngeom + 1, -1)
+        self._solid[drawer.stage.geoms] = np.arange(len(drawer.stage.geoms))
+        self._painted, self._measured = "rgb" in sensors, bool({"depth", "ids"} & set(sensors))
+
+    def draw(self, qpos: Float[np.ndarray, "b q"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pictures, depths as OpenGL holds them, and codes of what is seen, upside down as it gives them."""
+        shape = (len(qpos), self._rect.height, self._rect.width)
+        rgb, code, depth = np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.float32)
+        for i, positions in enumerate(qpos):
+            self._pose(positions)
+            if self._painted:
+                mujoco.mjr_render(self._rect, self._scene, self._context)
+                mujoco.mjr_readPixels(rgb[i], None, self._rect, self._context)
+            if self._measured:
+                self._scene.flags[self._modes] = True
+                mujoco.mjr_render(self._rect, self._scene, self._context)
+                self._scene.flags[self._modes] = False
+                mujoco.mjr_readPixels(code[i], depth[i], self._rect, self._context)
+        return rgb, depth, code
+
+    def _pose(self, positions: np.ndarray) -> None:
+        self._data.qpos[:] = positions
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        everything = int(mujoco.mjtCatBit.mjCAT_ALL)
+        mujoco.mjv_updateScene(
+            self._model, self._data, self._option, None, self._camera, everything, self._scene
+        )  # fmt: skip
+
+    def frames(self, qpos: Float[np.ndarray, "b q"]) -> scenes.Frames:
+        """What `draw` gives, as the ray caster would: upright, in metres, with the numbers of solids."""
+        rgb, depth, code = (array[:, ::-1] for array in self.draw(qpos))
+        ids = np.full(depth.shape, -1, np.int32)
+        numbers = code.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
+        for i, positions in enumerate(qpos):
+            self._pose(positions)
+            shown = [self._scene.geoms[k] for k in range(self._scene.ngeom)]
+            table = np.full(max([0, *(geom.segid for geom in shown)]) + 2, -1)
+            for geom in shown:
+                if geom.objtype == int(mujoco.mjtObj.mjOBJ_GEOM):
+                    table[geom.segid + 1] = self._solid[geom.objid]
+            ids[i] = table[numbers[i]]
+        extent, planes = self._model.stat.extent, self._model.vis.map
+        near, far = planes.znear * extent, planes.zfar * extent
+        metres = far * near / (near + depth.astype(np.float64) * (far - near))
+        return scenes.Frames(rgb, np.where(ids >= 0, metres, np.inf).astype(np.float32), ids)
+
+    def close(self) -> None:
+        """Let go of OpenGL."""
+        self._context.free()
+        self._gl.free()
+
+
+def _view(model: mujoco.MjModel, camera: int | str | mujoco.MjvCamera) -> mujoco.MjvCamera:
+    if isinstance(camera, mujoco.MjvCamera):
+        return camera
+    view = mujoco.MjvCamera()
+    view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+    view.fixedcamid = camera if isinstance(camera, int) else model.camera(camera).id
+    return view
+
+
+def states(env_id: str, n: int) -> Float[np.ndarray, "n q"]:
+    """Positions of the joints in `n` different states of random play."""
+    env = registered.make(env_id).unwrapped
+    moved, rng = batch.Batch(env.model, n, ("qpos",)), seeds.generator(0, "benchmark", env_id)
+    for row in range(n):
+        env.reset(seed=row)
+        mujoco.mj_copyData(moved.data[row], env.model, env.data)
+    low, high = env.action_space.low, env.action_space.high
+    for _ in range(_PLAYED):
+        moved.ctrl[:] = rng.uniform(low, high, (n, len(low)))
+        moved.step(env.frame_skip)
+    return moved.qpos
+
+
+def inner(ids: Int[np.ndarray, "b h w"]) -> Bool[np.ndarray, "b h w"]:
+    """Pixels whose neighbours, if they have them, show the same solid."""
+    padded = np.pad(ids, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    h, w = ids.shape[1:]
+    return np.all([padded[:, y : y + h, x : x + w] == ids for y in range(3) for x in range(3)], 0)
+
+
+def agreement(ours: scenes.Frames, theirs: scenes.Frames) -> dict[str, float]:
+    """How alike two renderers' pictures are: shares of the pixels further than one from an edge.
+
+    Returns:
+        `ids`: with the same solid; `depth`: of those on solids, with depths within 1 %; `colour`: mean difference, in bytes.
+    """
+    far = inner(ours.ids) & inner(theirs.ids)
+    solid = far & (theirs.ids >= 0) & (ours.ids == theirs.ids)
+    near = np.abs(ours.depth[solid] - theirs.depth[solid]) <= 0.01 * theirs.depth[solid]
+    differ = np.abs(ours.rgb.astype(float) - theirs.rgb.astype(float))
+    return {
+        "ids": float((ours.ids == theirs.ids)[far].mean()),
+        "depth": float(near.mean()),
+        "colour": float(differ.mean()),
+    }
+
+
+def measure(config: Config, options: Options) -> Iterator[speed.Row]:
+    """Pictures and steps of each environment, ours and theirs."""
+    for env_id in options.ids(config):
+        yield from _pictures(env_id, config, options)
+        yield from _steps(env_id, options)
+
+
+def _pictures(env_id: str, config: Config, options: Options) -> Iterator[speed.Row]:
+    look = {"shadows": options.shadows, "supersample": options.supersample, "sensors": options.sensors}
+    drawer = Drawer(env_id, config.camera, options.n_states, options.size, **look)
+    qpos, some = states(env_id, options.n_states), min(options.n_mujoco, options.n_states)
+    calls, counts = {"ray caster": functools.partial(drawer.draw, qpos)}, {"ray caster": len(qpos), "MuJoCo": some}
+    told, native = "", None
+    if some:
+        try:
+            samples = options.supersample**2 if options.supersample > 1 else 0
+            native = Native(drawer, options.sensors, options.shadows, samples)
+            calls["MuJoCo"] = functools.partial(native.draw, qpos[:some])
+        except errors.CaveError as error:
+            yield speed.Row("ready", f"MuJoCo's renderer is left out: {error}", np.nan, "")
+    seconds = speed.best(calls, options.rounds)
+    rates = {name: counts[name] / seconds[name] for name in calls}
+    solids = f"{len(drawer.stage.geoms)} solids"
+    yield speed.Row("pictures", f"{env_id}, {solids}: ray caster", rates["ray caster"], "frames")
+    if native is None:
+        return
+    if set(options.sensors) == set(renderers.SENSORS):
+        ours = Drawer(env_id, config.camera, some, options.size, **look).draw(qpos[:some])
+        alike = agreement(ours, native.frames(qpos[:some]))
+        told = (
+            f"; ids agree on {alike['ids']:.2%}, depth on {alike['depth']:.2%}, colours to {alike['colour']:.1f} of 255"
+        )
+    native.close()
+    note = f"{rates['ray caster'] / rates['MuJoCo']:,.0f} times slower{told}"
+    yield speed.Row("pictures", f"{env_id}, {solids}: MuJoCo", rates["MuJoCo"], "frames", note)
+
+
+def _steps(env_id: str, options: Options) -> Iterator[speed.Row]:
+    world = envs.make("gymnasium", Config(id=env_id), options.n_worlds, sensors=("state",))
+    world.reset()
+    counts = {"together": options.n_worlds, "Gymnasium": min(options.n_mujoco, options.n_worlds)}
+    calls = {"together": functools.partial(speed.play, world, world.observe(), options.n_steps)}
+    if counts["Gymnasium"]:
+        theirs = gymnasium.make_vec(env_id, counts["Gymnasium"], vectorization_mode="sync")
+        theirs.reset(seed=0)
+        calls["Gymnasium"] = functools.partial(_play_theirs, theirs, options.n_steps)
+    seconds = speed.best(calls, options.rounds)
+    rates = {name: counts[name] * options.n_steps / seconds[name] for name in calls}
+    yield speed.Row("environment", f"{env_id}, {options.n_worlds} worlds", rates["together"], "steps")
+    if "Gymnasium" in rates:
+        note = f"{rates['together'] / rates['Gymnasium']:,.1f} times slower"
+        yield speed.Row("environment", f"{env_id}, Gymnasium's SyncVectorEnv", rates["Gymnasium"], "steps", note)
+
+
+def _play_theirs(env: gymnasium.vector.VectorEnv, n_steps: int) -> None:
+    actions = env.action_space.sample()
+    for i in range(n_steps):
+        env.step(np.roll(actions, i, 0))
+
+
+def sheet(module: ModuleType, config: Config, options: Options) -> bytes:
+    """Ours beside MuJoCo's, in pairs, with smooth edges on both sides: a PNG file with a row for each environment."""
+    rows = {}
+    for env_id in options.ids(config):
+        drawer = Drawer(env_id, config.camera, _PAIRS, _SHEET, shadows=options.shadows, supersample=2)
+        qpos = states(env_id, _PAIRS)
+        native = Native(drawer, ("rgb",), options.shadows, 4)
+        pairs = np.stack([drawer.draw(qpos).rgb, native.draw(qpos)[0][:, ::-1]], 1)
+        native.close()
+        rows[env_id] = pairs.reshape(2 * _PAIRS, _SHEET, _SHEET, 3)
+    return sheets.png(sheets.contact_sheet(rows))
