@@ -8,6 +8,9 @@ Every simulation has an `MjData` of its own. A loop, compiled once, calls MuJoCo
 gathers the fields that are wanted; each core runs it over a share. So results are those of the same calls made from
 Python, to the bit, with any number of cores, warm starts included.
 
+What MuJoCo warns of is as from Python: a line on standard error, and an unstable simulation begins anew. What is fatal to it
+(a model whose `memory` is too small for its contacts) ends the process, after its line.
+
 Why not `mujoco.rollout`: it returns states and sensors, but rewards and observations of known tasks are also made of forces
 on bodies, inertias and forces of constraints, and external forces stay zero unless `mj_rnePostConstraint` follows a step.
 """
@@ -49,6 +52,10 @@ def _pool(process: int) -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "mujoco")
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Batch:
     """`n` simulations of a model.
 
@@ -73,7 +80,7 @@ class Batch:
         data: list[mujoco.MjData] | None = None,
     ):
         self.model, self.n = model, n
-        threads = min(threads or len(os.sched_getaffinity(0)), -(-n // _FEW))
+        threads = min(threads or _cores(), -(-n // _FEW))
         self._shares = [(n * k // threads, n * (k + 1) // threads) for k in range(threads)]
         self.data = data or [mujoco.MjData(model) for _ in range(threads if shared else n)]
         """The simulations themselves (of each core, if shared)."""

@@ -68,7 +68,7 @@ def costs(module: ModuleType, config: Any, options: speed.Options) -> bytes:
         "solids of a scene": (SOLIDS, lambda x: cost(module, crowded(own, x), eyes, size, options)),
         "frames of a batch": (BATCHES, lambda x: cost(module, batch[:x], poses[:x], size, options)),
     }
-    figure = Figure((13, 4), layout="constrained")
+    figure = Figure((13, 4.3), layout="constrained")
     name = module.__name__.rpartition(".")[2]
     figure.suptitle(
         f"{name}: {', '.join(options.sensors)}; unless varied, {size} x {size}, {options.n_scenes} frames at once"
@@ -84,7 +84,7 @@ def costs(module: ModuleType, config: Any, options: speed.Options) -> bytes:
         axis.set_xticks(places, [str(place) for place in places])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_LINES))
     memory = io.BytesIO()
     figure.savefig(memory, format="png", dpi=110)
     return memory.getvalue()

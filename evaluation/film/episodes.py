@@ -70,9 +70,13 @@ def _imagine(encoder: Any, memory: dict, poses: np.ndarray, generator: torch.Gen
 
 def _frame(policy, split, step, row, total, above_it, imagined, fresh: bool) -> np.ndarray:
     seen = step.sensors["image"][row]
-    titles = ["What the agent sees", "From above", "What its encoder had imagined"]
+    titles, pictures = ["What the agent sees"], [seen]
     remarks = [f"{seen.shape[1]} x {seen.shape[0]}, {policy.card['env']}, split {split}"]
-    remarks.append("the white cone is the agent" if above_it is not None else "this environment has no map")
+    if above_it is not None:
+        titles.append("From above")
+        pictures.append(above_it)
+        remarks.append("the white cone is the agent")
+    titles.append("What its encoder had imagined")
     if imagined is None:
         remarks.append(f"{policy.card['encoder_name']}: nothing here imagines what it has not seen")
     else:
@@ -82,6 +86,4 @@ def _frame(policy, split, step, row, total, above_it, imagined, fresh: bool) -> 
     wanted = "" if not len(goal) else "goal" if is_colour else f"goal {int(goal.argmax())}"
     foot = f"episode {row + 1}   reward {step.rewards[row]:+.2f}   return {total:+.2f}   "
     foot += "reached   " if step.success[row] else "time is up   " if step.truncated[row] else ""
-    return panels.compose(
-        [seen, above_it, imagined], titles, remarks, f"{foot}{wanted}", patch=goal if is_colour else None
-    )
+    return panels.compose([*pictures, imagined], titles, remarks, f"{foot}{wanted}", patch=goal if is_colour else None)

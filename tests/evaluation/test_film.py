@@ -6,7 +6,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from evaluation.film import above, panels
+import agents
+from agents import ppo
+from agents.training import loop
+from envs import gymnasium
+from evaluation.film import above, episodes, panels
 from scenes import rooms
 from scenes.kit import films
 from scenes.kit.errors import CaveError
@@ -134,3 +138,13 @@ def test_from_above_the_agent_is_where_it_is_and_points_where_it_looks():
         # The cone's tip is ahead: it is thinner there, so the middle of its area lies behind the middle of its length.
         ahead = x * np.cos(poses[k, 3]) + y * np.sin(poses[k, 3])
         assert ahead.mean() < (ahead.min() + ahead.max()) / 2 - 0.03
+
+
+def test_an_environment_without_a_map_is_filmed_without_one(tmp_path):
+    run = loop.Run(env="gymnasium", encoder="state", env_steps=64, n_worlds=4, runs=tmp_path)
+    loop.train("ppo", run, ppo.Config.tiny(), gymnasium.Config(id="InvertedPendulum-v5", image_size=16, max_steps=6))
+    policy = agents.load_policy(tmp_path / "ppo-state-gymnasium-0")
+    shown = episodes.frames(policy, "test", 2, 0, False)
+    assert len(shown) > 2 * episodes.HOLD
+    assert shown[0].shape[1] == 2 * panels.SIDE + 3 * panels.GAP
+    assert len({frame.tobytes() for frame in shown}) > 4
