@@ -32,7 +32,7 @@ Splits: train and test, which are fresh starts of one distribution.
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gymnasium
 import mujoco
@@ -42,11 +42,11 @@ from gymnasium import spaces
 import envs
 import scenes
 from envs import registered
-from envs.physics import kinematics
 from envs.physics import mujoco as models
+from envs.physics import screen
 from envs.registered import bodies, objects, tasks
 from scenes import factors as fa
-from scenes.kit import errors, plugins
+from scenes.kit import errors
 
 STREAMS = ("Images", "Episodes")
 FOV = math.radians(45)
@@ -146,11 +146,11 @@ class World(envs.World):
         self.STATE = ("action", *self._worlds.STATE)
         self._factors = {"start": np.zeros(n), "n_objects": np.zeros(n, np.int64)}
         if self._drawn:
-            self._camera = camera_of(env.unwrapped, config.camera)
-            self._stage = models.Stage(self._model)
-            self._poser = kinematics.Poser(self._stage, n)
-            self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer")
-            self._handle: Any = None
+            wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
+            wanted = tuple(name for name, sensor in wanted.items() if sensor in sensors)
+            camera = camera_of(env.unwrapped, config.camera)
+            stage = models.Stage(self._model)
+            self._screen = screen.Screen(stage, n, size, camera, config.renderer, wanted, **config.look)
 
     def _spaces(self, seen: spaces.Space, actions: spaces.Space, size: tuple[int, int]) -> dict[str, spaces.Box]:
         """Of every sensor that there is."""
@@ -206,26 +206,15 @@ class World(envs.World):
 
     def _draw(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What cameras of MuJoCo's models see, and where they are."""
-        states = self._poser.states(*self._worlds.positions(rows))
-        cameras = self._stage.cameras(states, *self.size, self._camera)
+        cameras, frames = self._screen.draw(rows, *self._worlds.positions(rows))
         ahead = -scenes.rotation_matrices(cameras.rotation.astype(np.float64))[..., 2]
         angles = np.arctan2(ahead[:, 1], ahead[:, 0]), np.arcsin(np.clip(ahead[:, 2], -1, 1))
         out = {"pose": np.concatenate([cameras.position, np.stack(angles, 1)], 1)}
-        wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
-        wanted = tuple(name for name, sensor in wanted.items() if sensor in self.sensors)
-        if not wanted:
-            return out
-        batch = self._stage.to_scenes(states, cameras)
-        if self._handle is None:
-            # Worlds that have not begun show one that has, until their turn comes.
-            place = np.zeros(self.n, np.int64)
-            place[rows] = np.arange(len(rows))
-            self._handle = self._renderer.load(batch[place], **self.config.look, sensors=wanted)
-        else:
-            self._handle.update(batch, rows)
-        frames = self._handle.render(dataclasses.replace(cameras, scene=rows.astype(np.int32)))
-        out |= {"image": frames.rgb, "ids": frames.ids}
-        return out | {"depth": np.minimum(frames.depth, self._far)} if "depth" in wanted else out
+        if frames is not None:
+            out |= {"image": frames.rgb, "ids": frames.ids}
+        if "depth" in self.sensors:
+            out["depth"] = np.minimum(frames.depth, self._far)
+        return out
 
     def facts(self):
         """`factors`: `start` (there are no objects); `success`, where the environment's `info` tells of one."""

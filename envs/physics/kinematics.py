@@ -8,12 +8,12 @@ lights that track. After a step MuJoCo's own positions are those of one substep 
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from envs.physics import batch
 from envs.physics import mujoco as drawn
 
-_FIELDS = ("geom_xpos", "geom_xmat", "light_xpos", "light_xdir", "cam_xpos", "cam_xmat")
+_FIELDS = ("geom_xpos", "xquat", "light_xpos", "light_xdir", "cam_xpos", "cam_xmat")
 _CALLS = ("mj_kinematics", "mj_comPos", "mj_camlight")
 
 
@@ -28,6 +28,7 @@ class Poser:
 
     def __init__(self, stage: drawn.Stage, n: int, threads: int = 0):
         self.stage, self.n = stage, n
+        self._bodies, self._turns = stage.model.geom_bodyid[stage.geoms], stage.model.geom_quat[stage.geoms]
         self._batch = batch.Batch(stage.model, n, _FIELDS, ("qpos", "mocap_pos", "mocap_quat"), threads, shared=True)
 
     def states(
@@ -49,9 +50,17 @@ class Poser:
             if given is not None:
                 getattr(work, name)[:b] = given
         work.run(*_CALLS, first=b)
-        axes = lambda matrices: matrices[:b].reshape(b, matrices.shape[1], 3, 3)
-        turns = drawn.quaternions(axes(work.geom_xmat)[:, shown].reshape(-1, 3, 3)).reshape(b, len(shown), 4)
+        turns = _product(work.xquat[:b, self._bodies], self._turns)
         return drawn.States(
             work.geom_xpos[:b, shown].astype(np.float32), turns, work.light_xpos[:b].copy(), work.light_xdir[:b].copy(),
-            work.cam_xpos[:b].copy(), axes(work.cam_xmat).copy(),
+            work.cam_xpos[:b].copy(), work.cam_xmat[:b].reshape(b, work.cam_xmat.shape[1], 3, 3).copy(),
         )  # fmt: skip
+
+
+def _product(left: Float[np.ndarray, "b n 4"], right: Float[np.ndarray, "n 4"]) -> Float32[np.ndarray, "b n 4"]:
+    """Quaternions of turning by `right` and then by `left`."""
+    a, b, c, d = np.moveaxis(left, -1, 0)
+    w, x, y, z = right.T
+    parts = (a * w - b * x - c * y - d * z, a * x + b * w + c * z - d * y)
+    parts += (a * y - b * z + c * w + d * x, a * z + b * y - c * x + d * w)
+    return np.stack(parts, -1).astype(np.float32)

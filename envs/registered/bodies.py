@@ -20,14 +20,13 @@ class Bodies:
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("rows", "place", "observation")
-    native: ClassVar[bool] = False
 
     def __init__(self, env: gymnasium.Env, n: int):
         self._env = env.unwrapped
         self._task = tasks.TASKS[env.spec.id]
-        self.model = self._env.model
-        self._batch = batch.Batch(self.model, n, self._task.fields)
-        self._first = batch.Batch(self.model, 1, self._task.fields, data=[self._env.data])
+        self._model = self._env.model
+        self._batch = batch.Batch(self._model, n, self._task.fields)
+        self._first = batch.Batch(self._model, 1, self._task.fields, data=[self._env.data])
         self.rows = self._batch.rows()
         self.place = np.zeros(n)
         self.observation = np.zeros((n, *env.observation_space.shape))
@@ -37,8 +36,8 @@ class Bodies:
         """Put worlds `rows` where `env.reset(seed=...)` puts Gymnasium's."""
         for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
             self.observation[row] = self._env.reset(seed=seed)[0]
-            mujoco.mj_getState(self.model, self._env.data, self.rows[row], batch.INTEGRATION)
-            mujoco.mj_setState(self.model, self._batch.data[row], self.rows[row], batch.INTEGRATION)
+            mujoco.mj_getState(self._model, self._env.data, self.rows[row], batch.INTEGRATION)
+            mujoco.mj_setState(self._model, self._batch.data[row], self.rows[row], batch.INTEGRATION)
             self._first.run()
             self.place[row] = self._task.place(self._first)[0]
             self._batch.qpos[row] = self._first.qpos[0]

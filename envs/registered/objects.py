@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 import gymnasium
-import mujoco
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Int, UInt8
@@ -29,9 +28,6 @@ class Objects:
     def __init__(self, env: gymnasium.Env, n: int, max_steps: int):
         self._id, self._space = env.spec.id, env.action_space
         self._envs = [env, *(registered.make(self._id, env.render_mode is not None) for _ in range(n - 1))]
-        self.model = getattr(env.unwrapped, "model", None)
-        self.native = not isinstance(self.model, mujoco.MjModel)
-        """Whether only they can draw themselves."""
         self.seed, self.count = np.zeros((2, n), np.int64)
         self.log = np.zeros((n, max_steps, int(np.prod(self._space.shape))), self._space.dtype)
         self.observation = np.zeros((n, spaces.flatdim(env.observation_space)))

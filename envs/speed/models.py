@@ -22,7 +22,7 @@ import envs
 import scenes
 from envs import registered, speed
 from envs.gymnasium import Config, camera_of
-from envs.physics import batch, kinematics
+from envs.physics import batch, screen
 from envs.physics import mujoco as models
 from envs.registered import tasks
 from scenes import renderers
@@ -74,42 +74,35 @@ class Options:
         return list(tasks.TASKS) if self.all else [config.id]
 
 
-class Drawer:
+def ours(env_id: str, camera: str, n: int, size: int, **look: Any) -> screen.Screen:
     """States of one model as pictures, by the ray caster.
 
     Args:
         env_id: Of a MuJoCo environment.
         camera: As `envs.gymnasium.Config.camera`.
-        n: Most states of a call.
+        n: How many states.
         size: Height and width of pictures.
         look: Options of the renderer.
+
+    Raises:
+        errors.CaveError: the environment has no MuJoCo model.
     """
+    env = registered.make(env_id).unwrapped
+    if not isinstance(getattr(env, "model", None), mujoco.MjModel):
+        raise errors.CaveError(f"{env_id} has no MuJoCo model to draw: choose one that has", errors.USAGE)
+    return screen.Screen(models.Stage(env.model), n, (size, size), camera_of(env, camera), **look)
 
-    def __init__(self, env_id: str, camera: str, n: int, size: int, **look: Any):
-        env = registered.make(env_id).unwrapped
-        if not isinstance(getattr(env, "model", None), mujoco.MjModel):
-            raise errors.CaveError(f"{env_id} has no MuJoCo model to draw: choose one that has", errors.USAGE)
-        self.model, self.camera, self.size = env.model, camera_of(env, camera), size
-        self.stage = models.Stage(self.model)
-        self._poser, self._look, self._handle = kinematics.Poser(self.stage, n), look, None
 
-    def draw(self, qpos: Float[np.ndarray, "b q"]) -> scenes.Frames:
-        """Pictures of `b` states, the same number at every call."""
-        states = self._poser.states(qpos)
-        cameras = self.stage.cameras(states, self.size, self.size, self.camera)
-        made = self.stage.to_scenes(states, cameras)
-        if self._handle is None:
-            self._handle = renderers.load("raycast", made, **self._look)
-        else:
-            self._handle.update(made, np.arange(len(made)))
-        return self._handle.render(cameras)
+def draw(made: screen.Screen, qpos: Float[np.ndarray, "b q"]) -> scenes.Frames:
+    """Pictures of as many states as the screen has."""
+    return made.draw(np.arange(made.n), qpos)[1]
 
 
 class Native:
     """The same by MuJoCo's own renderer, one state after the other. It needs off-screen OpenGL (`MUJOCO_GL`).
 
     Args:
-        drawer: Whose model, camera, size and geoms it takes.
+        like: Whose model, camera, size and geoms it takes.
         sensors: Which passes are made.
         shadows: Whether lights cast them, by MuJoCo's default map.
         samples: Of each pixel; 0 for one.
@@ -118,8 +111,8 @@ class Native:
         errors.CaveError: there is no OpenGL.
     """
 
-    def __init__(self, drawer: Drawer, sensors: tuple[str, ...], shadows: bool, samples: int):
-        self._model, size = drawer.model, drawer.size
+    def __init__(self, like: screen.Screen, sensors: tuple[str, ...], shadows: bool, samples: int):
+        self._model, size = like.stage.model, like.size[0]
         backend = os.environ.get("MUJOCO_GL", "").lower().strip() or "egl"
         try:
             self._gl = importlib.import_module(f"mujoco.{backend}").GLContext(size, size)
@@ -138,9 +131,9 @@ class Native:
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._rect, self._camera = mujoco.MjrRect(0, 0, size, size), _view(self._model, drawer.camera)
+        self._rect, self._camera = mujoco.MjrRect(0, 0, size, size), _view(self._model, like.camera)
         self._solid = np.full(self._model.ngeom + 1, -1)
-        self._solid[drawer.stage.geoms] = np.arange(len(drawer.stage.geoms))
+        self._solid[like.stage.geoms] = np.arange(len(like.stage.geoms))
         self._painted, self._measured = "rgb" in sensors, bool({"depth", "ids"} & set(sensors))
 
     def draw(self, qpos: Float[np.ndarray, "b q"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -249,26 +242,26 @@ def measure(config: Config, options: Options) -> Iterator[speed.Row]:
 
 def _pictures(env_id: str, config: Config, options: Options) -> Iterator[speed.Row]:
     look = {"shadows": options.shadows, "supersample": options.supersample, "sensors": options.sensors}
-    drawer = Drawer(env_id, config.camera, options.n_states, options.size, **look)
+    made = ours(env_id, config.camera, options.n_states, options.size, **look)
     qpos, some = states(env_id, options.n_states), min(options.n_mujoco, options.n_states)
-    calls, counts = {"ray caster": functools.partial(drawer.draw, qpos)}, {"ray caster": len(qpos), "MuJoCo": some}
+    calls, counts = {"ray caster": functools.partial(draw, made, qpos)}, {"ray caster": len(qpos), "MuJoCo": some}
     told, native = "", None
     if some:
         try:
             samples = options.supersample**2 if options.supersample > 1 else 0
-            native = Native(drawer, options.sensors, options.shadows, samples)
+            native = Native(made, options.sensors, options.shadows, samples)
             calls["MuJoCo"] = functools.partial(native.draw, qpos[:some])
         except errors.CaveError as error:
             yield speed.Row("ready", f"MuJoCo's renderer is left out: {error}", np.nan, "")
     seconds = speed.best(calls, options.rounds)
     rates = {name: counts[name] / seconds[name] for name in calls}
-    solids = f"{len(drawer.stage.geoms)} solids"
+    solids = f"{len(made.stage.geoms)} solids"
     yield speed.Row("pictures", f"{env_id}, {solids}: ray caster", rates["ray caster"], "frames")
     if native is None:
         return
     if set(options.sensors) == set(renderers.SENSORS):
-        ours = Drawer(env_id, config.camera, some, options.size, **look).draw(qpos[:some])
-        alike = agreement(ours, native.frames(qpos[:some]))
+        mine = draw(ours(env_id, config.camera, some, options.size, **look), qpos[:some])
+        alike = agreement(mine, native.frames(qpos[:some]))
         told = (
             f"; ids agree on {alike['ids']:.2%}, depth on {alike['depth']:.2%}, colours to {alike['colour']:.1f} of 255"
         )
@@ -304,10 +297,10 @@ def sheet(module: ModuleType, config: Config, options: Options) -> bytes:
     """Ours beside MuJoCo's, in pairs, with smooth edges on both sides: a PNG file with a row for each environment."""
     rows = {}
     for env_id in options.ids(config):
-        drawer = Drawer(env_id, config.camera, _PAIRS, _SHEET, shadows=options.shadows, supersample=2)
+        made = ours(env_id, config.camera, _PAIRS, _SHEET, shadows=options.shadows, supersample=2)
         qpos = states(env_id, _PAIRS)
-        native = Native(drawer, ("rgb",), options.shadows, 4)
-        pairs = np.stack([drawer.draw(qpos).rgb, native.draw(qpos)[0][:, ::-1]], 1)
+        native = Native(made, ("rgb",), options.shadows, 4)
+        pairs = np.stack([draw(made, qpos).rgb, native.draw(qpos)[0][:, ::-1]], 1)
         native.close()
         rows[env_id] = pairs.reshape(2 * _PAIRS, _SHEET, _SHEET, 3)
     return sheets.png(sheets.contact_sheet(rows))

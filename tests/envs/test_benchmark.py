@@ -127,9 +127,9 @@ def test_models_are_measured_and_without_mujoco_s_renderer_too(capsys):
 @pytest.mark.parametrize("env_id", tasks.TASKS)
 def test_our_pictures_agree_with_mujoco_s_own(env_id):
     """Further than a pixel from an edge: the same solid on 99.5 % of pixels, depth within 1 %."""
-    drawer, qpos = models.Drawer(env_id, "", 4, 64), models.states(env_id, 4)
-    native = models.Native(drawer, renderers.SENSORS, False, 0)
-    alike = models.agreement(drawer.draw(qpos), native.frames(qpos))
+    made, qpos = models.ours(env_id, "", 4, 64), models.states(env_id, 4)
+    native = models.Native(made, renderers.SENSORS, False, 0)
+    alike = models.agreement(models.draw(made, qpos), native.frames(qpos))
     native.close()
     assert alike["ids"] >= 0.995 and alike["depth"] >= 0.995
     assert alike["colour"] < 20

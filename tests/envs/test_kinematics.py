@@ -7,15 +7,18 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.physics import batch, kinematics
+import scenes
+from envs.physics import batch, kinematics, screen
 from envs.physics import mujoco as drawn
+from scenes import renderers
 
 ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 
 JOINTS = """
 <mujoco>
   <worldbody>
-    <light name="follower" mode="trackcom" pos="0 0 3" dir="0 0 -1"/>
+    <light mode="trackcom" pos="0 0 3" dir="0 0 -1"/>
+    <geom type="plane" size="9 9 1"/>
     <body mocap="true" pos="1 1 1"><geom size="0.1"/></body>
     <body name="flyer" pos="0 0 1"><freejoint/><geom type="box" size="0.1 0.2 0.3"/>
       <camera name="near" mode="trackcom" pos="0 -2 0" xyaxes="1 0 0 0 0 1"/>
@@ -47,8 +50,11 @@ def test_kinematics_of_every_joint_are_mujoco_s(threads):
         mujoco.mj_forward(model, data)
         datas.append(data)
     alone = stage.states(datas)
-    for name in alone.__dataclass_fields__:
+    for name in alone.__dataclass_fields__.keys() - {"rotation"}:
         np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-9, err_msg=name)
+    # A quaternion and its negative are one rotation; single precision is all that pictures get.
+    turned = [scenes.rotation_matrices(states.rotation.astype(np.float64)) for states in (together, alone)]
+    np.testing.assert_allclose(*turned, atol=1e-6)
     assert len(together) == 30 and np.ptp(together.light_position) > 0.1
 
 
@@ -59,6 +65,33 @@ def test_fewer_states_and_none_at_all():
     everything, some = poser.states(qpos), poser.states(qpos[:3])
     np.testing.assert_array_equal(some.position, everything.position[:3])
     assert len(poser.states(qpos[:0])) == 0
+
+
+@pytest.mark.parametrize("light", ['mode="fixed"', 'mode="trackcom"', 'mode="targetbody" target="flyer"'])
+def test_a_screen_shows_what_a_fresh_one_would(light):
+    """Moved bodies, a part of the rows, lights that move or turn: always as if everything had just been loaded."""
+    stage = drawn.Stage(mujoco.MjModel.from_xml_string(JOINTS.replace('mode="trackcom"', light)))
+    kept, qpos = screen.Screen(stage, 5, (20, 24), "near"), random_positions(stage.model, 5)
+    rng, drawings = np.random.default_rng(3), set()
+    for rows in ([1, 3], [0, 1, 2, 3, 4], [2], [0, 4], [0, 1, 2, 3, 4]):
+        rows = np.array(rows)
+        qpos[rows] += rng.normal(size=(len(rows), stage.model.nq)) * 0.1
+        cameras, frames = kept.draw(rows, qpos[rows])
+        states = stage.states([_forward(stage.model, positions) for positions in qpos[rows]])
+        fresh = stage.cameras(states, 20, 24, "near")
+        expected = renderers.load("raycast", stage.to_scenes(states, fresh)).render(fresh)
+        np.testing.assert_allclose(cameras.position, fresh.position, atol=1e-6)
+        far = np.abs(frames.rgb.astype(int) - expected.rgb).max(-1) > 1
+        assert far.mean() < 0.005 and (frames.ids == expected.ids).mean() > 0.995
+        drawings.add(frames.rgb.tobytes())
+    assert len(drawings) == 5
+
+
+def _forward(model, qpos):
+    data = mujoco.MjData(model)
+    data.qpos[:] = qpos
+    mujoco.mj_forward(model, data)
+    return data
 
 
 @pytest.mark.parametrize("name", ["ant", "humanoid", "hopper", "pusher_v5"])
