@@ -63,8 +63,16 @@ def sight(subject: Subject) -> Any:
 
 
 def scenes_of(world: Any) -> scenes.Scenes:
-    """The scenes that worlds are in now, built anew from their factors, as the renderer shows them."""
+    """The scenes that worlds are in now, built anew from their factors, as the renderer shows them.
+
+    Raises:
+        CaveError: the environment's scenes are of no family.
+    """
     module = envs.module(world.name)
+    if not hasattr(module, "family"):
+        raise errors.CaveError(
+            f"{world.name} has no family of scenes whose factors could be told: choose another --env"
+        )
     return module.family.build(world.config.scenery, world.factors())
 
 
