@@ -1,7 +1,8 @@
 """What one can do in a world: bodies, sensors and goals, in batches.
 
 This file is the contract of the package. A module beside it is one *environment* (`rooms`); `streams` holds the endless
-batches that learners watch; `benchmark` is a command. An environment's module has these names:
+batches that learners watch, `registered` what Gymnasium's own environments need; `benchmark` is a command. An
+environment's module has these names:
 
     Config     frozen dataclass of options, with `Config.tiny()` for tests; among them are `renderer`, the name of one,
                `look`, the options it is loaded with
