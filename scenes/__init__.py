@@ -287,7 +287,10 @@ def _contents(mesh: Mesh) -> tuple[bytes | None, ...]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cameras:
-    """`b` pinhole cameras, each looking at one scene of a batch; several may look at the same one."""
+    """`b` cameras, each looking at one scene of a batch; several may look at the same one.
+
+    They are pinholes, unless `extent` says how many metres of height they see: then they are orthographic, their rays
+    are parallel and begin on the plane through the camera's place, and `fov` is not used."""
 
     scene: Int[np.ndarray, " b"]
     """Which scene of the loaded batch each camera sees."""
@@ -298,16 +301,20 @@ class Cameras:
     """Vertical field of view in radians, edge to edge; pixels are square."""
     height: int
     width: int
+    extent: float | None = None
+    """Metres of height that an orthographic camera sees, edge to edge; None: a pinhole."""
 
     def __len__(self) -> int:
         return len(self.scene)
 
 
-def cameras_from_poses(poses, fov: float, height: int, width: int, scene=None) -> Cameras:
+def cameras_from_poses(poses, fov: float, height: int, width: int, scene=None, extent: float | None = None) -> Cameras:
     """Cameras from poses (x, y, z, yaw, pitch), shape b 5; camera `i` sees scene `i` unless `scene` says else."""
     poses = np.asarray(poses, np.float32)
     scene = np.arange(len(poses), dtype=np.int32) if scene is None else np.asarray(scene, np.int32)
-    return Cameras(scene, np.ascontiguousarray(poses[:, :3]), look(poses[:, 3], poses[:, 4]), fov, height, width)
+    return Cameras(
+        scene, np.ascontiguousarray(poses[:, :3]), look(poses[:, 3], poses[:, 4]), fov, height, width, extent
+    )
 
 
 def look(yaw, pitch) -> Float32[np.ndarray, "b 4"]:

@@ -139,7 +139,12 @@ def transforms(cameras: scenes.Cameras, names: list[dict[str, str]]) -> dict:
     Args:
         cameras: One a frame.
         names: Of each frame's files: `file_path` and whatever else lies beside it.
+
+    Raises:
+        errors.CaveError: the cameras are no pinholes, for which the format has no word.
     """
+    if cameras.extent is not None:
+        raise errors.CaveError("transforms.json is for pinhole cameras: these are orthographic (extent is not None)")
     focal = cameras.height / 2 / math.tan(cameras.fov / 2)
     poses = np.tile(np.eye(4), (len(cameras), 1, 1))
     poses[:, :3, :3] = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))

@@ -12,9 +12,9 @@ the others stay as they were. `out` is a `Frames` of the right shape to draw int
 are given back, and its next call overwrites them.
 
 What every renderer agrees on: surfaces are seen from outside only (a camera within a solid looks through it), a plane
-from its +z side; shading is Lambert's, `colour * (ambient + sum of light * max(0, n . l))`, clipped, with no fall-off
-and no gamma. Planes cast no shadows: they are the stage, and one sun must light a whole room. Triangles of a mesh
-stop light from either side.
+from its +z side; cameras are pinholes, or orthographic where they say their `extent`; shading is Lambert's, `colour *
+(ambient + sum of light * max(0, n . l))`, clipped, with no fall-off and no gamma. Planes cast no shadows: they are the
+stage, and one sun must light a whole room. Triangles of a mesh stop light from either side.
 """
 
 import math
@@ -63,7 +63,9 @@ def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
         raise errors.CaveError("there are no cameras to draw for: wanted at least one")
     if not all(1 <= edge <= LARGEST for edge in size):
         raise errors.CaveError(f"pictures are {size[0]} x {size[1]} pixels, wanted 1 to {LARGEST} each way")
-    if not 0 < cameras.fov < math.pi:
+    if cameras.extent is not None and not 0 < cameras.extent < math.inf:
+        raise errors.CaveError(f"cameras: extent is {cameras.extent}, wanted metres above 0, or None for a pinhole")
+    if cameras.extent is None and not 0 < cameras.fov < math.pi:
         raise errors.CaveError(f"cameras: fov is {cameras.fov}, wanted an angle between 0 and pi radians")
     for what, shape in (("position", (b, 3)), ("rotation", (b, 4))):
         array = np.asarray(getattr(cameras, what))

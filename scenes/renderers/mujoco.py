@@ -155,7 +155,7 @@ class Handle:
                 stage, before = self._stage(row, size), row
                 batch, own = self._batches[row], slice(offsets[row], offsets[row + 1])
                 stage.pose(*((batch.position, batch.rotation) if poses is None else (poses[0][own], poses[1][own])))
-            stage.see(cameras.position[i], axes[i], cameras.fov)
+            stage.see(cameras.position[i], axes[i], cameras)
             if self._wanted[0]:
                 stage.colour(out.rgb[i])
             if self._wanted[1]:
@@ -221,16 +221,19 @@ class _Stage:
         self._geoms = {geom.objid: geom for geom in shown}
         self._codes = {geom.objid: geom.segid for geom in shown}
 
-    def see(self, position: np.ndarray, axes: np.ndarray, fov: float) -> None:
+    def see(self, position: np.ndarray, axes: np.ndarray, cameras: scenes.Cameras) -> None:
         """Put the camera where it is now."""
-        top = _NEAR * math.tan(fov / 2)
+        self._flat = cameras.extent is not None
+        top = cameras.extent / 2 if self._flat else _NEAR * math.tan(cameras.fov / 2)
         for eye in self._scene.camera:
             eye.pos, eye.forward, eye.up = position, -axes[:, 2], axes[:, 1]
             eye.frustum_center, eye.frustum_width = 0.0, 0.0
             eye.frustum_bottom, eye.frustum_top = -top, top
             eye.frustum_near, eye.frustum_far = _NEAR, _FAR
+            eye.orthographic = self._flat
         # MuJoCo shows the back of a plane, too.
-        front = np.einsum("ni,ni->n", position - self._position[self._planes], self._normal) > 0
+        seen_from = axes[None, :, 2] if self._flat else position - self._position[self._planes]
+        front = np.einsum("ni,ni->n", np.broadcast_to(seen_from, self._normal.shape), self._normal) > 0
         for plane, seen in zip(self._planes.tolist(), front.tolist()):
             self._geoms[plane].rgba[3] = float(seen)
             self._geoms[plane].segid = self._codes[plane] if seen else -1
@@ -251,8 +254,13 @@ class _Stage:
         self._mujoco.mjr_readPixels(self._code, self._depth, self._rect, self._context)
         code = self._code[::-1].astype(np.int32)
         ids[...] = self._solid[code[..., 0] + (code[..., 1] << 8) + (code[..., 2] << 16)]
-        # The buffer holds near / (far - near) * (far / depth - 1), which is 1 at the near plane and 0 at the far one.
-        depth[...] = _FAR * _NEAR / (_NEAR + self._depth[::-1].astype(np.float64) * (_FAR - _NEAR))
+        # The buffer falls from 1 at the near plane to 0 at the far one: by near / (far - near) * (far / depth - 1), or,
+        # where rays are parallel, evenly.
+        stored = self._depth[::-1].astype(np.float64)
+        if self._flat:
+            depth[...] = _FAR - stored * (_FAR - _NEAR)
+        else:
+            depth[...] = _FAR * _NEAR / (_NEAR + stored * (_FAR - _NEAR))
         depth[ids < 0] = np.inf
 
 

@@ -39,6 +39,7 @@ def _version() -> int:
 _draw = frame.compiled(_version())
 _start = threading.Lock()
 _pool = None
+_compiled: set[bool] = set()
 
 
 def _forget_pool() -> None:
@@ -154,7 +155,7 @@ class Handle:
             kinds[kinds >= outlines.MESH] = outlines.MESH + number[kinds[kinds >= outlines.MESH] - outlines.MESH]
             self._meshes = [self._meshes[i] for i in kept]
             self._meshes += [mesh for mesh in wanted if mesh not in self._meshes]
-            with _announced(growth.grow):
+            with _announced(growth.grow.signatures):
                 self._forest = trees.forest(self._meshes)
         names = {mesh: outlines.MESH + i for i, mesh in enumerate(self._meshes)}
         # The last is that of -1: solids which are no meshes.
@@ -247,10 +248,11 @@ class Handle:
             self._buffer("near", (threads, growth.PILE), np.float32),
         )
         scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
+        extent = None if cameras.extent is None else float(cameras.extent)
         rest = (
             np.ascontiguousarray(cameras.scene, np.int64),
             np.ascontiguousarray(cameras.position, np.float32), np.ascontiguousarray(cameras.rotation, np.float32),
-            drawn, float(cameras.fov), h, w, ratio, self._shadows, *self._wanted,
+            drawn, float(cameras.fov), extent, h, w, ratio, self._shadows, *self._wanted,
             self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
             self._lights, self._air,
         )  # fmt: skip
@@ -262,7 +264,7 @@ class Handle:
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, (*walk, *grown))
 
-        _run(work, threads)
+        _run(work, threads, extent is None)
         rgb = rgb.view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)
         depth, ids = depth.reshape(b, h, stride)[:, :, :w], ids.reshape(b, h, stride)[:, :, :w]
         if out is None:
@@ -287,20 +289,19 @@ class _Announce(event.Listener):
         pass
 
 
-def _announced(function: Any) -> contextlib.AbstractContextManager:
-    """Within it, the first compilation of a numba function is told."""
-    if function.signatures:
-        return contextlib.nullcontext()
-    return event.install_listener("numba:compile", _Announce())
+def _announced(known: Any) -> contextlib.AbstractContextManager:
+    """Within it, the first compilation is told, unless what is to be compiled is `known`."""
+    return contextlib.nullcontext() if known else event.install_listener("numba:compile", _Announce())
 
 
-def _run(work: Callable[[int], None], threads: int) -> None:
-    """Run `work(0)` to `work(threads - 1)` at once."""
+def _run(work: Callable[[int], None], threads: int, kind: bool) -> None:
+    """Run `work(0)` to `work(threads - 1)` at once; each `kind` of camera has code of its own."""
     global _pool
     with _start:
-        if not _draw.signatures:
-            with _announced(_draw):
+        if kind not in _compiled:
+            with _announced(False):
                 work(0)
+            _compiled.add(kind)
         if threads > 1 and (_pool is None or _pool._max_workers < threads - 1):
             _pool = concurrent.futures.ThreadPoolExecutor(threads - 1, "raycast")
         others = [_pool.submit(work, thread) for thread in range(1, threads)]

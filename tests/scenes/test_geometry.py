@@ -256,3 +256,9 @@ def test_slips_write_nothing(line, told, tmp_path, monkeypatch):
     with pytest.raises(errors.CaveError, match=told):
         export.main(line.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_orthographic_cameras_have_no_transforms_json():
+    cameras = scenes.cameras_from_poses(np.zeros((1, 5)), 1.0, 8, 8, extent=2.0)
+    with pytest.raises(errors.CaveError, match="orthographic"):
+        files.transforms(cameras, [{"file_path": "a.png"}])

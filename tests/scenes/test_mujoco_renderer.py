@@ -100,6 +100,14 @@ def test_a_lamp_lights_as_the_ray_caster_s(rooms_seen):
 
 
 @pytest.mark.opengl
+def test_orthographic_cameras_agree_too(rooms_seen):
+    drawn, mujoco, raycast = rooms_seen
+    view = dataclasses.replace(cameras(len(drawn)), extent=3.5)
+    compare(mujoco.render(view), raycast.render(view), drawn, view)
+    compare(mujoco.render(cameras(len(drawn))), raycast.render(cameras(len(drawn))), drawn, view)
+
+
+@pytest.mark.opengl
 def test_solids_go_where_poses_say_and_come_back(rooms_seen):
     drawn, mujoco, raycast = rooms_seen
     view = cameras(len(drawn))

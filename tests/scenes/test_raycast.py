@@ -68,8 +68,8 @@ def crowd(seed, n=6, texture="plain", floor=True):
     return scene_of(solids)
 
 
-def camera(pose=(-3.5, 0.3, 1.9, 0.1, -0.3), height=32, width=32, n=1):
-    return scenes.cameras_from_poses(np.repeat([pose], n, 0), FOV, height, width)
+def camera(pose=(-3.5, 0.3, 1.9, 0.1, -0.3), height=32, width=32, n=1, extent=None):
+    return scenes.cameras_from_poses(np.repeat([pose], n, 0), FOV, height, width, extent=extent)
 
 
 # The reference --------------------------------------------------------------------------------------------------------
@@ -129,18 +129,21 @@ def meet(scene, k, origin, direction, end=12.0):
 
 
 def rays(cameras):
-    """Direction of every pixel's ray, of length 1 along the camera's axis, in the world."""
+    """Origin of every pixel's ray, and its direction, of length 1 along the camera's axis, in the world."""
     h, w = cameras.height, cameras.width
-    step = 2 * math.tan(cameras.fov / 2) / h
+    step = (2 * math.tan(cameras.fov / 2) if cameras.extent is None else cameras.extent) / h
     x = (np.arange(w) + 0.5 - w / 2) * step
     y = (h / 2 - 0.5 - np.arange(h)) * step
-    own = np.stack([*np.meshgrid(x, y), -np.ones((h, w))], -1)
-    return own @ scenes.rotation_matrices(cameras.rotation[0].astype(np.float64)).T
+    spread, ahead = np.stack([*np.meshgrid(x, y), np.zeros((h, w))], -1), np.array([0, 0, -1.0])
+    turn, eye = scenes.rotation_matrices(cameras.rotation[0].astype(np.float64)).T, cameras.position[0]
+    if cameras.extent is None:
+        return eye.astype(np.float64), (ahead + spread) @ turn
+    return eye + spread @ turn, np.broadcast_to(ahead @ turn, (h, w, 3))
 
 
 def reference(scene, cameras, shadows=False):
     """Depth, ids and colours (0 to 255, not rounded) of a scene of plain solids, and which lit pixels are in shadow."""
-    origin, direction = cameras.position[0].astype(np.float64), rays(cameras)
+    origin, direction = rays(cameras)
     met = [meet(scene, k, origin, direction) for k in range(len(scene.kind))]
     depths = np.stack([t for t, _ in met])
     ids, depth = depths.argmin(0), depths.min(0)
@@ -199,23 +202,65 @@ def agree(frames, scene, cameras, tolerance=0.01):
     assert (np.abs(frames.rgb[0][same] - rgb[same]) <= 1).all(-1).mean() > 0.98
 
 
+@pytest.mark.parametrize("extent", [None, 2.4])
 @pytest.mark.parametrize("kind", SIZES)
-def test_every_solid_is_seen_where_its_points_are(kind):
+def test_every_solid_is_seen_where_its_points_are(kind, extent):
     rng = np.random.default_rng(sum(map(ord, kind)))
     for attitude in ((1, 0, 0, 0), quaternion(rng), quaternion(rng)):
         solids = [FLOOR, (kind, SIZES[kind], (0.2, 0.1, 0.9), attitude, "plain")]
         for lights in ([((0.36, 0.48, 0.8), (0.6, 0.5, 0.4), True)], [((-1.5, 0.5, 2.5), (0.6, 0.5, 0.4), False)]):
             scene = scene_of(solids, lights)
-            cameras = camera((-1.6, -0.9, 1.6, 0.5, -0.35))
+            cameras = camera((-1.6, -0.9, 1.6, 0.5, -0.35), extent=extent)
             frames = raycast.load(scene).render(cameras)
             assert (frames.ids == 1).sum() > 40
             agree(frames, scene, cameras)
 
 
+@pytest.mark.parametrize("extent", [None, 5.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_crowds_hide_one_another_as_they_should(seed):
-    scene, cameras = crowd(seed), camera(height=40, width=56)
+def test_crowds_hide_one_another_as_they_should(seed, extent):
+    scene, cameras = crowd(seed), camera(height=40, width=56, extent=extent)
     agree(raycast.load(scene).render(cameras), scene, cameras)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_an_orthographic_camera_that_cuts_a_solid_looks_through_it_there(kind):
+    scene = scene_of([(kind, SIZES[kind], (0, 0, 0), (1, 0, 0, 0), "plain")])
+    for pose in ((0.04, 0.3, -0.2, 0.3, 0.1), (-0.3, -0.2, 0.1, 0.6, 0.3)):
+        cameras = camera(pose, 48, 48, extent=2.0)
+        frames = raycast.load(scene).render(cameras)
+        _, ids, _, _ = reference(scene, cameras)
+        # What begins inside sees nothing of it, even where it would enter a torus again.
+        inside = level(kind, SIZES[kind], rays(cameras)[0]) < 0
+        assert 0.03 < inside.mean() < 0.9
+        assert (frames.ids[0] == np.where(inside, -1, ids)).mean() > 0.995
+
+
+def test_an_orthographic_camera_sees_things_as_large_near_and_far_and_nothing_behind():
+    place = [(away, across, 0) for away, across in ((1, -0.5), (200, 0.5), (-1, 0))]
+    scene = scene_of([("sphere", (0.3, 0, 0), at, (1, 0, 0, 0), "plain") for at in place], ambient=1.0)
+    cameras = camera((0, 0, 0, 0, 0), 90, 60, extent=3.0)
+    ids = raycast.load(scene, supersample=2).render(cameras).ids[0]
+    near, far = ids == 0, ids == 1
+    assert near.sum() == far.sum() == pytest.approx(math.pi * 9**2, rel=0.03) and not (ids == 2).any()
+    # Metres are 30 pixels; what lies at y = -0.5 is to the right.
+    assert np.nonzero(near)[1].mean() + 0.5 == 45 and np.nonzero(far)[1].mean() + 0.5 == 15
+    assert np.nonzero(near)[0].mean() + 0.5 == 45
+
+
+@pytest.mark.parametrize("texture", scenes.TEXTURES[1:])
+def test_a_pinhole_far_away_sees_what_an_orthographic_camera_sees(texture):
+    scene = crowd(3, texture=texture)
+    fov, extent = 0.004, 4.0
+    away = extent / 2 / math.tan(fov / 2)
+    pose = np.array([[-0.6 * away, 0, 0.8 * away + 0.5, 0, -math.atan2(0.8, 0.6)]])
+    near = camera((-3, 0, 4.5, 0, -math.atan2(0.8, 0.6)), 80, 60, extent=extent)
+    far = scenes.cameras_from_poses(pose, fov, 80, 60)
+    scene = dataclasses.replace(scene, texture=np.full(len(scene.kind), scenes.TEXTURES.index(texture), np.int32))
+    a, b = (raycast.load(scene).render(view) for view in (near, far))
+    inside = a.ids == b.ids
+    assert inside.mean() > 0.97
+    assert (np.abs(a.rgb.astype(int) - b.rgb)[inside].max(-1) <= 6).mean() > 0.93
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -274,19 +319,20 @@ def test_more_solids_than_a_byte_can_count():
 # How it looks ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("extent", [None, 5.0])
 @pytest.mark.parametrize("sun", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_shadows_darken_exactly_the_pixels_whose_way_to_the_light_is_blocked(seed, sun):
+def test_shadows_darken_exactly_the_pixels_whose_way_to_the_light_is_blocked(seed, sun, extent):
     light = ((-0.48, 0.8, 0.36) if sun else (-1.2, 2.2, 1.6), (0.6, 0.6, 0.6), sun)
     scene = dataclasses.replace(
         crowd(seed), **{n: getattr(scene_of([FLOOR], [light]), n) for n in scenes._SCENE_FIELDS}
     )
-    cameras = camera(height=40, width=40)
+    cameras = camera(height=40, width=40, extent=extent)
     bright, shaded = (raycast.load(scene, shadows=on).render(cameras).rgb[0].astype(int) for on in (False, True))
     _, ids, rgb, dark = reference(scene, cameras, shadows=True)
     assert (shaded <= bright + 1).all()  # rounded along another way
     darker = (shaded < bright - 1).any(-1)
-    assert 0.03 < dark.mean() < 0.6
+    assert 0.02 < dark.mean() < 0.6
     # Faces that hardly see the light lose less than a step of brightness.
     visible = np.abs(rgb - bright).max(-1) > 2
     assert (darker == dark)[visible | ~dark].mean() > 0.99
@@ -481,6 +527,8 @@ def test_bad_input_gets_one_line():
     refused("position.*finite", handle.render, dataclasses.replace(good, position=good.position * np.float32(np.inf)))
     refused("0..0", handle.render, dataclasses.replace(good, scene=np.array([3])))
     refused("fov", handle.render, dataclasses.replace(good, fov=4.0))
+    refused("extent is 0", handle.render, dataclasses.replace(good, extent=0.0))
+    refused("extent is nan", handle.render, dataclasses.replace(good, extent=math.nan))
     refused("no cameras", handle.render, scenes.cameras_from_poses(np.zeros((0, 5)), FOV, 8, 8))
     refused("mask", handle.render, good, mask=np.ones(3, bool))
     refused("poses", handle.render, good, poses=(scene.position[:1], scene.rotation[:1]))

@@ -39,18 +39,30 @@ MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
 @numba.njit(**INLINE)
-def _rays(g, x, y):
-    """Eye, ray of a block's first pixel, and its change per column."""
-    fx, fy = np.float32(x), np.float32(y)
-    ax, ay, az = g[3] + fx * g[6] + fy * g[9], g[4] + fx * g[7] + fy * g[10], g[5] + fx * g[8] + fy * g[11]
-    return g[0], g[1], g[2], ax, ay, az, g[6], g[7], g[8]
+def rays(g, x, y, extent):
+    """Origin and direction of the ray of a block's first pixel, and the change per column of one of them."""
+    fx, fy, at = np.float32(x), np.float32(y), 3 if extent is None else 0
+    ax, ay, az = g[at] + fx * g[6] + fy * g[9], g[at + 1] + fx * g[7] + fy * g[10], g[at + 2] + fx * g[8] + fy * g[11]
+    if extent is None:
+        return g[0], g[1], g[2], ax, ay, az, g[6], g[7], g[8]
+    return ax, ay, az, g[3], g[4], g[5], g[6], g[7], g[8]
+
+
+@numba.njit(**INLINE)
+def ray(first, f, extent):
+    """Origin and direction of the ray `f` columns further: a pinhole's rays share the one, an orthographic camera's
+    the other. `extent` is None for a pinhole, which numba knows as it compiles: each has loops of its own."""
+    ox, oy, oz, ax, ay, az, dx, dy, dz = first
+    if extent is None:
+        return ox, oy, oz, ax + f * dx, ay + f * dy, az + f * dz
+    return ox + f * dx, oy + f * dy, oz + f * dz, ax, ay, az
 
 
 @numba.njit(**LOOP)
 def meet_plane(s, blocks, start, n, g, scale):
     """Depths, and the points in periods of the texture with the change of these from pixel to pixel.
 
-    The inverse of depth, and a point's coordinates divided by depth, are linear in the pixel.
+    Through a pinhole, the inverse of depth, and a point's coordinates divided by depth, are linear in the pixel.
     """
     scale, height = ONE / scale, -ONE / g[2]
     w0, wx, wy = height * g[5], height * g[8], height * g[11]
@@ -72,25 +84,44 @@ def meet_plane(s, blocks, start, n, g, scale):
             s[T + i] = t if (f >= first) & (f < end) else INF
 
 
+@numba.njit(**LOOP)
+def meet_level_plane(s, blocks, start, n, g, scale):
+    """What `meet_plane` writes, for an orthographic camera: depth and points are linear in the pixel themselves."""
+    scale, down = ONE / scale, -ONE / g[5]
+    t0, tx, ty = g[2] * down, g[8] * down, g[11] * down
+    u0, ux, uy = (g[0] + t0 * g[3]) * scale, (g[6] + tx * g[3]) * scale, (g[9] + ty * g[3]) * scale
+    v0, vx, vy = (g[1] + t0 * g[4]) * scale, (g[7] + tx * g[4]) * scale, (g[10] + ty * g[4]) * scale
+    fu, fv = textures.NARROW + abs(ux) + abs(uy), textures.NARROW + abs(vx) + abs(vy)
+    for b in range(n):
+        x, y = np.float32(blocks[0, start + b]), np.float32(blocks[1, start + b])
+        first, end = np.float32(blocks[2, start + b]) - x, np.float32(blocks[3, start + b]) - x
+        t, u, v = t0 + x * tx + y * ty, u0 + x * ux + y * uy, v0 + x * vx + y * vy
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f = s[LANE + j]
+            s[U + i], s[V + i] = u + f * ux, v + f * vx
+            s[FU + i], s[FV + i] = fu, fv
+            s[T + i] = t + f * tx if (f >= first) & (f < end) else INF
+
+
 def _loops(hit):
     """The two loops of one kind of solid, from its function in `surfaces`."""
 
     @numba.njit(**LOOP)
-    def meet(s, blocks, start, n, g, size):
+    def meet(s, blocks, start, n, g, size, extent):
         """Depths and normals."""
         p, q, r = size[0], size[1], size[2]
         for b in range(n):
-            ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+            first = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
             base = np.uintp(b) * LANES
             for j in range(LANES):
                 i = base + j
-                f = s[LANE + j]
-                s[T + i], s[NX + i], s[NY + i], s[NZ + i] = hit(
-                    ox, oy, oz, ax + f * dx, ay + f * dy, az + f * dz, p, q, r
-                )
+                ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+                s[T + i], s[NX + i], s[NY + i], s[NZ + i] = hit(ox, oy, oz, rx, ry, rz, p, q, r)
 
     @numba.njit(**LOOP)
-    def shade(s, blocks, start, n, g, size, light, is_sun, window):
+    def shade(s, blocks, start, n, g, size, light, is_sun, window, extent):
         """Darken the pixels within `window` whose way to the light meets the solid."""
         p, q, r = size[0], size[1], size[2]
         lx, ly, lz = light[0], light[1], light[2]
@@ -99,12 +130,13 @@ def _loops(hit):
             x, y = blocks[0, start + b], blocks[1, start + b]
             if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
                 continue
-            ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
+            first = rays(g, x, y, extent)
             base = np.uintp(b) * LANES
             for j in range(LANES):
                 i = base + j
-                f, t, lit = s[LANE + j], s[T + i], s[LAMBERT + i]
-                px, py, pz = ox + t * (ax + f * dx), oy + t * (ay + f * dy), oz + t * (az + f * dz)
+                ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+                t, lit = s[T + i], s[LAMBERT + i]
+                px, py, pz = ox + t * rx, oy + t * ry, oz + t * rz
                 met, _, _, _ = hit(px, py, pz, lx - away * px, ly - away * py, lz - away * pz, p, q, r)
                 s[LAMBERT + i] = ZERO if met < far else lit
 
@@ -148,18 +180,17 @@ def _any(s, at):
 
 
 @numba.njit(**LOOP)
-def meet_torus(s, blocks, start, n, g, size):
+def meet_torus(s, blocks, start, n, g, size, extent):
     """Depths and normals."""
     ring, tube = size[0], size[1]
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
-        # A camera inside the tube looks through it: its rays never start.
-        inside = surfaces.torus_distance(ox, oy, oz, ring, tube) < ZERO
+        first = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
-            f = s[LANE + j]
-            rx, ry, rz = ax + f * dx, ay + f * dy, az + f * dz
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            # A camera inside the tube looks through it: its rays never start.
+            inside = surfaces.torus_distance(ox, oy, oz, ring, tube) < ZERO
             shrink = ONE / math.sqrt(rx * rx + ry * ry + rz * rz)
             rx, ry, rz = rx * shrink, ry * shrink, rz * shrink
             enter, leave = surfaces.torus_span(ox, oy, oz, rx, ry, rz, ring, tube)
@@ -175,7 +206,7 @@ def meet_torus(s, blocks, start, n, g, size):
 
 
 @numba.njit(**LOOP)
-def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself):
+def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, extent):
     """Darken the pixels within `window` whose way to the light meets the torus, which may be the one they see."""
     ring, tube = size[0], size[1]
     lx, ly, lz = light[0], light[1], light[2]
@@ -185,12 +216,13 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself):
         x, y = blocks[0, start + b], blocks[1, start + b]
         if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
             continue
-        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
+        first = rays(g, x, y, extent)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
-            f, t = s[LANE + j], s[T + i]
-            px, py, pz = ox + t * (ax + f * dx), oy + t * (ay + f * dy), oz + t * (az + f * dz)
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            t = s[T + i]
+            px, py, pz = ox + t * rx, oy + t * ry, oz + t * rz
             px, py, pz = px + lift * s[NX + i], py + lift * s[NY + i], pz + lift * s[NZ + i]
             rx, ry, rz = lx - away * px, ly - away * py, lz - away * pz
             length = math.sqrt(rx * rx + ry * ry + rz * rz)
@@ -229,16 +261,17 @@ def sunlight(s, n, light):
 
 
 @numba.njit(**LOOP)
-def lamplight(s, blocks, start, n, g, light):
+def lamplight(s, blocks, start, n, g, light, extent):
     """How squarely a point light falls on each pixel, from 0 to 1."""
     lx, ly, lz = light[0], light[1], light[2]
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+        first = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
-            f, t = s[LANE + j], s[T + i]
-            rx, ry, rz = lx - ox - t * (ax + f * dx), ly - oy - t * (ay + f * dy), lz - oz - t * (az + f * dz)
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            t = s[T + i]
+            rx, ry, rz = lx - ox - t * rx, ly - oy - t * ry, lz - oz - t * rz
             square = s[NX + i] * rx + s[NY + i] * ry + s[NZ + i] * rz
             s[LAMBERT + i] = max(square / math.sqrt(max(rx * rx + ry * ry + rz * rz, surfaces.TINY)), ZERO)
 
@@ -254,22 +287,22 @@ def add_light(s, n, light):
 
 
 @numba.njit(**LOOP)
-def solid_points(s, blocks, start, n, g, scale, step):
+def solid_points(s, blocks, start, n, g, scale, step, extent):
     """Points in periods of the texture, bricks being stacked along z, and how many periods a pixel covers there."""
     inverse = ONE / scale
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
+        first = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
-            f, t = s[LANE + j], s[T + i]
-            rx, ry, rz = ax + f * dx, ay + f * dy, az + f * dz
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            t = s[T + i]
             nx, ny, nz = s[NX + i], s[NY + i], s[NZ + i]
             s[U + i] = (ox + t * rx) * inverse - INWARD * nx
             s[V + i] = (oz + t * rz) * inverse - INWARD * nz
             s[W + i] = (oy + t * ry) * inverse - INWARD * ny
             slant = abs(nx * rx + ny * ry + nz * rz)
-            width = t * step * inverse + textures.NARROW
+            width = (t if extent is None else ONE) * step * inverse + textures.NARROW
             more = width / max(slant, GRAZE) - width
             s[FU + i] = width + more * (ONE - abs(nx))
             s[FV + i] = width + more * (ONE - abs(nz))

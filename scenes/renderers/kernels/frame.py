@@ -37,50 +37,53 @@ FIXED = 12
 
 
 @numba.njit(**PLACED)
-def _meet(kind, s, blocks, start, n, g, look, depth, stride, forest):
+def _meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
     size = look[:3]
     if kind == PLANE:
-        chunks.meet_plane(s, blocks, start, n, g, look[3])
+        if extent is None:
+            chunks.meet_plane(s, blocks, start, n, g, look[3])
+        else:
+            chunks.meet_level_plane(s, blocks, start, n, g, look[3])
     elif kind == BOX:
-        chunks.meet_box(s, blocks, start, n, g, size)
+        chunks.meet_box(s, blocks, start, n, g, size, extent)
     elif kind == SPHERE:
-        chunks.meet_sphere(s, blocks, start, n, g, size)
+        chunks.meet_sphere(s, blocks, start, n, g, size, extent)
     elif kind == CAPSULE:
-        chunks.meet_capsule(s, blocks, start, n, g, size)
+        chunks.meet_capsule(s, blocks, start, n, g, size, extent)
     elif kind == CYLINDER:
-        chunks.meet_cylinder(s, blocks, start, n, g, size)
+        chunks.meet_cylinder(s, blocks, start, n, g, size, extent)
     elif kind == CONE:
-        chunks.meet_cone(s, blocks, start, n, g, size)
+        chunks.meet_cone(s, blocks, start, n, g, size, extent)
     elif kind == ELLIPSOID:
-        chunks.meet_ellipsoid(s, blocks, start, n, g, size)
+        chunks.meet_ellipsoid(s, blocks, start, n, g, size, extent)
     elif kind >= MESH:
-        trees.meet_mesh(s, blocks, start, n, g, size, depth, stride, forest, kind - MESH)
+        trees.meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, kind - MESH)
     else:
-        chunks.meet_torus(s, blocks, start, n, g, size)
+        chunks.meet_torus(s, blocks, start, n, g, size, extent)
 
 
 @numba.njit(**PLACED)
-def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, forest):
+def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest):
     if kind == TORUS:
-        chunks.shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself)
+        chunks.shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, extent)
     elif kind >= MESH:
-        trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, forest, kind - MESH)
+        trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest, kind - MESH)
     elif kind == BOX:
-        chunks.shade_box(s, blocks, start, n, g, size, light, is_sun, window)
+        chunks.shade_box(s, blocks, start, n, g, size, light, is_sun, window, extent)
     elif kind == SPHERE:
-        chunks.shade_sphere(s, blocks, start, n, g, size, light, is_sun, window)
+        chunks.shade_sphere(s, blocks, start, n, g, size, light, is_sun, window, extent)
     elif kind == CAPSULE:
-        chunks.shade_capsule(s, blocks, start, n, g, size, light, is_sun, window)
+        chunks.shade_capsule(s, blocks, start, n, g, size, light, is_sun, window, extent)
     elif kind == CYLINDER:
-        chunks.shade_cylinder(s, blocks, start, n, g, size, light, is_sun, window)
+        chunks.shade_cylinder(s, blocks, start, n, g, size, light, is_sun, window, extent)
     elif kind == CONE:
-        chunks.shade_cone(s, blocks, start, n, g, size, light, is_sun, window)
+        chunks.shade_cone(s, blocks, start, n, g, size, light, is_sun, window, extent)
     else:
-        chunks.shade_ellipsoid(s, blocks, start, n, g, size, light, is_sun, window)
+        chunks.shade_ellipsoid(s, blocks, start, n, g, size, light, is_sun, window, extent)
 
 
 @numba.njit(**PLACED)
-def _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows):
+def _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent):
     """Screen rectangles within which each other solid may shade solid `k`, for each light."""
     own = outlines.axes(rotation[k])
     hx, hy = _half(look[k, 0]), _half(look[k, 1])
@@ -108,7 +111,7 @@ def _windows(k, kind, look, position, rotation, geometry, lights, height, width,
             reach = outlines.reach_of(kind[other], look[other])
             if kind[k] == PLANE:
                 window[0], window[1], window[2], window[3] = outlines.shadow_on_plane(
-                    geometry[k], hx, hy, light, is_sun, centre, reach, height, width, step
+                    geometry[k], hx, hy, light, is_sun, centre, reach, height, width, step, extent
                 )
             elif outlines.may_shade(light, is_sun, centre, reach, outlines.reach_of(kind[k], look[k])):
                 window[2], window[3] = width - 1, height - 1
@@ -120,7 +123,7 @@ def _half(extent):
 
 
 @numba.njit(**PLACED)
-def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, forest):
+def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest):
     """Light and shadows on each pixel of a chunk."""
     g = geometry[k]
     chunks.fill(s, n, chunks.RED, air[0], air[1], air[2])
@@ -131,14 +134,14 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
         if is_sun:
             chunks.sunlight(s, n, g[at:])
         else:
-            chunks.lamplight(s, blocks, start, n, g, g[at:])
+            chunks.lamplight(s, blocks, start, n, g, g[at:], extent)
         if shadows:
             for other in range(len(kind)):
                 window = windows[m, other]
                 if window[2] >= window[0] and window[3] >= window[1]:
                     _shade(
                         kind[other], s, blocks, start, n, geometry[other], look[other], geometry[other, at:], is_sun,
-                        window, other == k, forest,
+                        window, other == k, extent, forest,
                     )  # fmt: skip
         chunks.add_light(s, n, lights[m])
 
@@ -162,7 +165,8 @@ def _even_light(g, n, lights, air, shadows, windows):
 @numba.njit(**PLACED)
 def draw_frame(
     pixels, depth, ids, s, geometry, blocks, edge, windows,
-    height, width, eye, camera, fov, shadows, painted, kind, texture, look, position, rotation, lights, air, forest,
+    height, width, eye, camera, fov, extent, shadows, painted, kind, texture, look, position, rotation, lights, air,
+    forest,
 ):  # fmt: skip
     """Draw one camera's picture of one scene.
 
@@ -180,6 +184,7 @@ def draw_frame(
         eye: Of the camera.
         camera: Quaternion.
         fov: Vertical, in radians.
+        extent: Metres of height that an orthographic camera sees; None for a pinhole.
         shadows: Whether there are any.
         painted: Whether anybody looks at the colours.
         kind: k.
@@ -193,9 +198,9 @@ def draw_frame(
     """
     stride = max(width, outlines.WIDE)
     view = outlines.axes(camera)
-    step = 2 * math.tan(fov / 2) / height
+    step = 2 * math.tan(fov / 2) / height if extent is None else extent / height
     for k in range(len(kind)):
-        outlines.place(geometry[k], position[k], rotation[k], eye, view, height, width, step, lights)
+        outlines.place(geometry[k], position[k], rotation[k], eye, view, height, width, step, lights, extent)
     most, half, area = chunks.MOST, chunks.ROUND, height * stride
     sky = chunks.pack(air[3] * most + half, air[4] * most + half, air[5] * most + half)
     for i in range(np.uintp(area)):
@@ -208,25 +213,27 @@ def draw_frame(
         flat = kind[k] == PLANE
         if flat:
             hx, hy = _half(look[k, 0]), _half(look[k, 1])
-            count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge)
+            count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent)
         else:
-            count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks)
+            count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent)
         if count == 0:
             continue
         if shadows and painted:
-            _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows)
+            _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
         even, red, green, blue = _even_light(g, len(kind), lights, air, shadows and painted, windows)
         even = flat and even
         skin = texture[k] if painted else 0
         name = np.int32((k - named + 1) << 24)
         for start in range(0, count, chunks.BLOCKS):
             n = min(chunks.BLOCKS, count - start)
-            if even and skin == 0:
+            if even and skin == 0 and extent is None:
                 chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
                 continue
-            _meet(kind[k], s, blocks, start, n, g, look[k], depth, stride, forest)
+            _meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
             if painted and not even:
-                _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, forest)
+                _light(
+                    k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest
+                )
             elif not painted:
                 # What nobody looks at must still be a colour: names are kept beside it.
                 chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
@@ -235,7 +242,7 @@ def draw_frame(
             elif skin == 0:
                 chunks.no_mix(s, n)
             else:
-                chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step))
+                chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
                 chunks.solid_texture(skin, s, n)
             if even:
                 chunks.write_evenly(s, blocks, start, n, stride, depth, pixels, name, look[k], red, green, blue)
@@ -325,7 +332,7 @@ def compiled(version: int):
     @numba.njit(cache=True, **LOOP)
     def draw(
         begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows,
-        which, eye, camera, drawn, fov, height, width, ratio, shadows, painted, measured,
+        which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air, forest,
     ):  # fmt: skip
         """Draw cameras `begin` to before `end`; all arguments from `pixels` to `windows` are scratch."""
@@ -341,7 +348,7 @@ def compiled(version: int):
                 seen = ids.shape[1] if measured and (turn == 1 or not apart) else 0
                 draw_frame(
                     pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows,
-                    height * fine, width * fine, eye[i], camera[i], fov, shadows, painted and turn == 0,
+                    height * fine, width * fine, eye[i], camera[i], fov, extent, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
                     position[b : b + n], rotation[b : b + n], lights[scene], air[scene], forest,
                 )  # fmt: skip

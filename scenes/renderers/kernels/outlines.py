@@ -38,11 +38,13 @@ def dot(a, b):
 
 
 @numba.njit(**LOOP)
-def place(g, position, rotation, eye, view, height, width, step, lights):
+def place(g, position, rotation, eye, view, height, width, step, lights, extent):
     """Write what one solid needs to know, in its own axes, into `g`.
 
     Numbers 0 to 2: the eye; 3 to 5: the ray of pixel 0 0, of length 1 along the camera's axis; 6 to 8 and 9 to 11: its
     change per column and per row; then three for each light: where it is, or for a sun the direction towards it.
+    An orthographic camera has all its rays along 3 to 5, its eye at pixel 0 0, and another one for each pixel: 6 to 11
+    are the change of that.
 
     Args:
         g: Float32, 12 + 3 l.
@@ -54,6 +56,7 @@ def place(g, position, rotation, eye, view, height, width, step, lights):
         width: Columns of the picture.
         step: Change of a ray from pixel to pixel.
         lights: l 7: place or direction, colour, whether a sun.
+        extent: Metres of height that an orthographic camera sees; None for a pinhole, here and everywhere.
     """
     right, up, back = view
     x0, y0 = (0.5 - width / 2) * step, (height / 2 - 0.5) * step
@@ -62,8 +65,12 @@ def place(g, position, rotation, eye, view, height, width, step, lights):
     for i in range(3):
         axis = own[i]
         across, upward = dot(axis, right), dot(axis, up)
-        g[i] = dot(axis, offset)
-        g[3 + i] = x0 * across + y0 * upward - dot(axis, back)
+        if extent is None:
+            g[i] = dot(axis, offset)
+            g[3 + i] = x0 * across + y0 * upward - dot(axis, back)
+        else:
+            g[i] = dot(axis, offset) + x0 * across + y0 * upward
+            g[3 + i] = -dot(axis, back)
         g[6 + i] = step * across
         g[9 + i] = -step * upward
         for k in range(len(lights)):
@@ -74,23 +81,30 @@ def place(g, position, rotation, eye, view, height, width, step, lights):
 
 
 @numba.njit(**LOOP)
-def plane_blocks(g, hx, hy, height, width, stride, blocks, edge):
+def plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent):
     """List the blocks of a plane; returns how many. Rows of `blocks`: column, row, and the columns from which on and
     before which the plane is seen.
 
     Divided by the height of the eye over the plane, everything is linear in the pixel: a point lies within the plane's
-    edges where five linear functions of it are not negative, so each row sees one interval of columns.
+    edges where five linear functions of it are not negative, so each row sees one interval of columns. To an
+    orthographic camera everything is linear as it is.
     """
-    eye = float(g[2])
+    eye = float(g[2]) if extent is None else -float(g[5])
     if eye <= 0:
         return 0
-    top, bottom = _rows_of_rectangle(g, hx, hy, height, width)
+    top, bottom = _rows_of_rectangle(g, hx, hy, height, width, extent)
     if top > bottom:
         return 0
     for i in range(3):  # constant, per column, per row
-        w = -float(g[5 + 3 * i]) / eye
-        u, v = g[0] * w + g[3 + 3 * i], g[1] * w + g[4 + 3 * i]
-        edge[i, 0], edge[i, 1], edge[i, 2], edge[i, 3], edge[i, 4] = w, hx * w + u, hx * w - u, hy * w + v, hy * w - v
+        if extent is None:
+            w = -float(g[5 + 3 * i]) / eye
+            u, v, one = g[0] * w + g[3 + 3 * i], g[1] * w + g[4 + 3 * i], w
+        else:
+            at, one = (3 + 3 * i, 0.0) if i else (0, 1.0)
+            w = float(g[at + 2]) / eye
+            u, v = g[at] + w * g[3], g[at + 1] + w * g[4]
+        edge[i, 0], edge[i, 1], edge[i, 2] = w, hx * one + u, hx * one - u
+        edge[i, 3], edge[i, 4] = hy * one + v, hy * one - v
     edge[0, 0] -= 1e-6  # not beyond a thousand kilometres
     y0, y1 = float(top), float(bottom)
     for k in range(5):
@@ -126,17 +140,17 @@ def plane_blocks(g, hx, hy, height, width, stride, blocks, edge):
 
 
 @numba.njit(**LOOP)
-def _rows_of_rectangle(g, hx, hy, height, width):
+def _rows_of_rectangle(g, hx, hy, height, width, extent):
     """First and last row that may see a rectangle in a plane, from its corners; none if it lies outside the picture."""
     # The camera's axes, times squares of the ray's steps, which matter to no comparison with zero.
-    ahead = ray_of(g, 0.5 * width - 0.5, 0.5 * height - 0.5)
+    eye, ahead = middle(g, height, width, extent)
     across, down = (float(g[6]), float(g[7]), float(g[8])), (float(g[9]), float(g[10]), float(g[11]))
     square = dot(across, across)
     left, right, above, below, near, behind = 0, 0, 0, 0, 0, 0
     y0, y1 = 1e30, -1e30
     for corner in range(4):
-        place = ((hx if corner & 1 else -hx) - g[0], (hy if corner & 2 else -hy) - g[1], -float(g[2]))
-        z = dot(ahead, place)
+        place = ((hx if corner & 1 else -hx) - eye[0], (hy if corner & 2 else -hy) - eye[1], -eye[2])
+        z = dot(ahead, place) if extent is None else 1.0
         x, y = dot(across, place) / square, dot(down, place) / square
         left += x < -0.5 * width * z
         right += x > 0.5 * width * z
@@ -150,18 +164,22 @@ def _rows_of_rectangle(g, hx, hy, height, width):
         return 0, -1
     if near > 0:
         return 0, height - 1
-    middle = 0.5 * height - 0.5
-    return max(0, math.ceil(max(y0 + middle, 0.0) - SEAM)), math.floor(min(y1 + middle, height - 1.0) + SEAM)
+    half = 0.5 * height - 0.5
+    return max(0, math.ceil(max(y0 + half, 0.0) - SEAM)), math.floor(min(y1 + half, height - 1.0) + SEAM)
 
 
 @numba.njit(**LOOP)
-def ray_of(g, columns, rows):
-    """The ray of a pixel."""
-    return (
-        float(g[3]) + columns * g[6] + rows * g[9],
-        float(g[4]) + columns * g[7] + rows * g[10],
-        float(g[5]) + columns * g[8] + rows * g[11],
+def middle(g, height, width, extent):
+    """Origin and direction of the ray through the middle of the picture."""
+    columns, rows, at = 0.5 * width - 0.5, 0.5 * height - 0.5, 3 if extent is None else 0
+    moved = (
+        float(g[at]) + columns * g[6] + rows * g[9],
+        float(g[at + 1]) + columns * g[7] + rows * g[10],
+        float(g[at + 2]) + columns * g[8] + rows * g[11],
     )
+    if extent is None:
+        return (float(g[0]), float(g[1]), float(g[2])), moved
+    return moved, (float(g[3]), float(g[4]), float(g[5]))
 
 
 @numba.njit(**LOOP)
@@ -185,14 +203,13 @@ def reach_along(kind, size, x, y, z):
 
 
 @numba.njit(**LOOP)
-def solid_blocks(g, kind, size, height, width, stride, step, blocks):
+def solid_blocks(g, kind, size, height, width, stride, step, blocks, extent):
     """List the blocks of the screen rectangle around a solid; returns how many."""
     s = 1 / step
-    ahead = ray_of(g, 0.5 * width - 0.5, 0.5 * height - 0.5)
+    eye, ahead = middle(g, height, width, extent)
     across, up = (g[6] * s, g[7] * s, g[8] * s), (-g[9] * s, -g[10] * s, -g[11] * s)
-    eye = (float(g[0]), float(g[1]), float(g[2]))
-    x0, x1 = _interval(kind, size, across, ahead, eye)
-    y0, y1 = _interval(kind, size, up, ahead, eye)
+    x0, x1 = _interval(kind, size, across, ahead, eye, extent)
+    y0, y1 = _interval(kind, size, up, ahead, eye, extent)
     if x0 > x1:
         return 0
     left, top, last, bottom = columns_and_rows(x0, x1, y0, y1, height, width, s)
@@ -205,7 +222,7 @@ def solid_blocks(g, kind, size, height, width, stride, step, blocks):
 
 
 @numba.njit(**LOOP)
-def _interval(kind, size, axis, ahead, eye):
+def _interval(kind, size, axis, ahead, eye, extent):
     """Bounds of what a solid covers along one axis of the picture plane at distance 1; (1, -1) if it is behind.
 
     Exact up to the corners of the rectangle around it in the plane of that axis and the camera's: the solid's reach
@@ -216,11 +233,13 @@ def _interval(kind, size, axis, ahead, eye):
     near = z - reach_along(kind, size, -ahead[0], -ahead[1], -ahead[2])
     if far < NEAR:
         return 1.0, -1.0
-    if near < NEAR:
+    if extent is None and near < NEAR:
         return -1e6, 1e6
     x = -dot(axis, eye)
     high = x + reach_along(kind, size, axis[0], axis[1], axis[2])
     low = x - reach_along(kind, size, -axis[0], -axis[1], -axis[2])
+    if extent is not None:
+        return low, high
     return min(low / near, low / far), max(high / near, high / far)
 
 
@@ -249,7 +268,7 @@ def reach_of(kind, size):
 
 
 @numba.njit(**LOOP)
-def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step):
+def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step, extent):
     """The screen rectangle of a sphere's shadow on a plane: first column, row, last column, row; empty if none falls.
 
     Args:
@@ -263,6 +282,7 @@ def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step
         height: Rows of the picture.
         width: Columns of the picture.
         step: Change of a ray from pixel to pixel.
+        extent: Of an orthographic camera, or None.
     """
     if centre[2] + reach < 0 or light[2] <= 0 or (not is_sun and centre[2] - reach > light[2]):
         return 0, 0, -1, -1
@@ -285,10 +305,10 @@ def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step
         return 0, 0, -1, -1
     s = 1 / step
     x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
-    ahead = ray_of(g, 0.5 * width - 0.5, 0.5 * height - 0.5)
+    eye, ahead = middle(g, height, width, extent)
     for corner in range(4):
-        px, py, pz = (u1 if corner & 1 else u0) - g[0], (v1 if corner & 2 else v0) - g[1], -float(g[2])
-        z = ahead[0] * px + ahead[1] * py + ahead[2] * pz
+        px, py, pz = (u1 if corner & 1 else u0) - eye[0], (v1 if corner & 2 else v0) - eye[1], -eye[2]
+        z = ahead[0] * px + ahead[1] * py + ahead[2] * pz if extent is None else 1.0
         if z < NEAR:
             return 0, 0, width - 1, height - 1
         x = (g[6] * px + g[7] * py + g[8] * pz) * s / z

@@ -14,7 +14,7 @@ import numpy as np
 from numba import extending
 
 from scenes.renderers.kernels import growth, outlines
-from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, _rays
+from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, ray, rays
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, _away_from_zero
 
 WIDE, STACK = np.uintp(growth.WIDE), np.uintp(growth.STACK)
@@ -173,29 +173,27 @@ def _enters(ox, oy, oz, dx, dy, dz, ax, ay, az, bx, by, bz):
 
 
 @numba.njit(**LOOP)
-def meet_mesh(s, blocks, start, n, g, size, depth, stride, forest, number):
+def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, number):
     """Depths and normals, where the mesh is nearer than `depth`."""
     sx, sy, sz = _stretches(forest, number, size)
     kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
     root, box, faces, normals = forest[2][number], forest[3][number], forest[7], forest[8]
     lx, ly, lz, hx, hy, hz = box[0], box[1], box[2], box[3], box[4], box[5]
     for b in range(n):
-        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, blocks[0, start + b], blocks[1, start + b])
-        ox, oy, oz, ax, ay, az = ox * kx, oy * ky, oz * kz, ax * kx, ay * ky, az * kz
-        dx, dy, dz = dx * kx, dy * ky, dz * kz
+        ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
+        first = (ox * kx, oy * ky, oz * kz, ax * kx, ay * ky, az * kz, dx * kx, dy * ky, dz * kz)
         base = np.uintp(b) * LANES
         at = np.uintp(blocks[1, start + b] * stride + blocks[0, start + b])
         for j in range(LANES):
-            f = s[LANE + j]
-            enter, leave = _enters(ox, oy, oz, ax + f * dx, ay + f * dy, az + f * dz, lx, ly, lz, hx, hy, hz)
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            enter, leave = _enters(ox, oy, oz, rx, ry, rz, lx, ly, lz, hx, hy, hz)
             s[T + base + j] = enter if (enter <= leave) & (enter < depth[at + j]) else INF
         for j in range(LANES):
             i = base + j
             enter = s[T + i]
             if enter == INF:
                 continue
-            f = s[LANE + j]
-            rx, ry, rz = ax + f * dx, ay + f * dy, az + f * dz
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
             px, py, pz = ox + enter * rx, oy + enter * ry, oz + enter * rz
             t, found, u, v, w = walk(forest, root, px, py, pz, rx, ry, rz, depth[at + j] - enter, False)
             s[T + i] = t + enter
@@ -209,7 +207,7 @@ def meet_mesh(s, blocks, start, n, g, size, depth, stride, forest, number):
 
 
 @numba.njit(**LOOP)
-def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, forest, number):
+def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest, number):
     """Darken the pixels within `window` whose way to the light meets the mesh, which may be what they see."""
     sx, sy, sz = _stretches(forest, number, size)
     kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
@@ -222,14 +220,15 @@ def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, fore
         x, y = blocks[0, start + b], blocks[1, start + b]
         if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
             continue
-        ox, oy, oz, ax, ay, az, dx, dy, dz = _rays(g, x, y)
+        first = rays(g, x, y, extent)
         base = np.uintp(b) * LANES
         for j in range(LANES):
             i = base + j
-            f, t = s[LANE + j], s[T + i]
+            t = s[T + i]
             if t == INF or s[LAMBERT + i] <= ZERO:
                 continue
-            px, py, pz = ox + t * (ax + f * dx), oy + t * (ay + f * dy), oz + t * (az + f * dz)
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            px, py, pz = ox + t * rx, oy + t * ry, oz + t * rz
             if itself:
                 up = lift + drift * t
                 px, py, pz = px + up * s[NX + i], py + up * s[NY + i], pz + up * s[NZ + i]
