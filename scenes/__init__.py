@@ -44,15 +44,22 @@ torus      radius of the ring in the xy plane, radius of the tube
 mesh       how much its `Mesh` is stretched along x, y, z (1: as it is); height fields are meshes, too
 """
 
-TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
-"""Surface patterns. All mix the two `colour`s of the solid; `texture_scale` is the length of one period in metres.
+TEXTURES = ("plain", "checker", "stripes", "bricks", "noise", "image")
+"""Surface patterns. All but the last mix the two `colour`s of the solid; `texture_scale` is the length of one period in
+metres.
 
-Patterns are functions of a point in the solid's own axes: solid textures, without seams, that need no unwrapping."""
+Patterns are functions of a point in the solid's own axes: solid textures, without seams, that need no unwrapping. An
+`image` is one of the `images`, its colours times the solid's first; `texture_scale` is its width in metres, its pixels
+are square, and it repeats. Its middle lies at the solid's middle, upright for one who looks at the solid from outside
+with z up (at a plane, or along z, with y up); it is laid on along that of the solid's own axes which the surface faces,
+and where it faces between them those pictures blend."""
 
 SCHEMA = "cave.scenes/1"
 
 MOST_VERTICES = MOST_FACES = 10**7
 """What one mesh may have."""
+LARGEST_IMAGE = 4096
+"""Most rows or columns of an image."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -140,10 +147,20 @@ class Scenes:
     """A table that all scenes of the batch share."""
     mesh: Int[np.ndarray, " n"] | None = None
     """Index into `meshes`, -1 for a solid of another kind. Without it there are no meshes."""
+    images: tuple[np.ndarray, ...] = ()
+    """Pictures that all scenes of the batch share: uint8, h w 3, each of its own size, row 0 at the top."""
+    image: Int[np.ndarray, " n"] | None = None
+    """Index into `images`, -1 for a solid of another texture. Without it there are no images."""
+    fog: Float32[np.ndarray, "b 2"] | None = None
+    """Depth in metres (along the camera's axis) from which on things fade into the colour of the sky, and at which they
+    have; evenly in between (OpenGL's linear fog). (0, 0), as without it: the air is clear."""
 
     def __post_init__(self):
-        if self.mesh is None:
-            object.__setattr__(self, "mesh", np.full(len(self.kind), -1, np.int32))
+        for name in ("mesh", "image"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(len(self.kind), -1, np.int32))
+        if self.fog is None:
+            object.__setattr__(self, "fog", np.zeros((len(self), 2), np.float32))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -170,8 +187,12 @@ class Scenes:
         if self.meshes:
             parts = [{name: getattr(mesh, name) for name in _MESH_FIELDS} for mesh in self.meshes]
             tree["meshes"] = [{n: _encode(array) for n, array in part.items() if array is not None} for part in parts]
-        else:
-            del tree["mesh"]
+        if self.images:
+            tree["images"] = [_encode(image) for image in self.images]
+        # What is not there is not written, either.
+        for name, there in (("mesh", self.meshes), ("image", self.images), ("fog", self.fog.any())):
+            if not there:
+                del tree[name]
         return json.dumps(tree | {"factors": {name: _encode(value) for name, value in self.factors.items()}})
 
     @classmethod
@@ -190,13 +211,15 @@ class Scenes:
             raise ValueError(f"not scenes: schema is {given!r}, wanted {SCHEMA!r}")
         try:
             names = ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)
-            fields = {name: _decode(tree[name]) for name in names if name != "mesh" or "meshes" in tree}
+            optional = {"mesh", "image", "fog"} - tree.keys()
+            fields = {name: _decode(tree[name]) for name in names if name not in optional}
             factors = {name: _decode(value) for name, value in tree["factors"].items()}
             parts = [
                 {name: _decode(mesh[name]) for name in _MESH_FIELDS if name in mesh} for mesh in tree.get("meshes", ())
             ]
             meshes = tuple(Mesh(**part) for part in parts)
-            scenes = cls(first_object=int(tree["first_object"]), factors=factors, meshes=meshes, **fields)
+            tables = {"meshes": meshes, "images": tuple(_decode(image) for image in tree.get("images", ()))}
+            scenes = cls(first_object=int(tree["first_object"]), factors=factors, **tables, **fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not scenes: {type(error).__name__} {error} while reading the arrays") from None
         scenes.check()
@@ -206,7 +229,7 @@ class Scenes:
         """Raise ValueError, in one line, if the arrays do not fit together or hold values that cannot be drawn."""
         n, b = len(self.kind), len(self)
         shapes = {"size": (n, 3), "position": (n, 3), "rotation": (n, 4), "texture": (n,), "texture_scale": (n,)}
-        shapes |= {"mesh": (n,), "colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
+        shapes |= {"mesh": (n,), "image": (n,), "fog": (b, 2), "colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
         lights = self.light_position.shape[1] if self.light_position.ndim == 3 else 0
         shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3), "light_is_sun": (b, lights)}
         for name, shape in shapes.items():
@@ -230,6 +253,19 @@ class Scenes:
             raise ValueError(f"scenes: mesh must lie in 0..{most} for solids of kind mesh and be -1 for others")
         if np.any(self.size[is_mesh] == 0):
             raise ValueError("scenes: sizes of meshes, which stretch them, must be positive")
+        is_image, most = self.texture == TEXTURES.index("image"), len(self.images) - 1
+        if np.any((self.image >= 0) != is_image) or self.image.max(initial=-1) > most:
+            raise ValueError(f"scenes: image must lie in 0..{most} for solids of texture image and be -1 for others")
+        for i, image in enumerate(self.images):
+            fits = (
+                image.ndim == 3 and image.shape[2] == 3 and 1 <= min(image.shape) <= max(image.shape) <= LARGEST_IMAGE
+            )
+            if image.dtype != np.uint8 or not fits:
+                wanted = f"uint8 of shape (h, w, 3) with h and w from 1 to {LARGEST_IMAGE}"
+                raise ValueError(f"scenes: image {i} is {image.dtype} of shape {image.shape}, wanted {wanted}")
+        begin, end = self.fog.T
+        if np.any((begin < 0) | ((begin >= end) & (end != 0)) | ((end == 0) & (begin != 0))):
+            raise ValueError("scenes: fog must begin at 0 or later and end later than it begins, or be (0, 0)")
         if n and np.abs(np.linalg.norm(self.rotation, axis=1) - 1).max() > 1e-3:
             raise ValueError("scenes: rotations must be unit quaternions")
         for name, value in self.factors.items():
@@ -237,8 +273,8 @@ class Scenes:
                 raise ValueError(f"scenes: factor {name} has {len(value)} rows, wanted {b}")
 
 
-_SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh")
-_SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky")
+_SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh", "image")
+_SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky", "fog")
 _MESH_FIELDS = ("vertices", "faces", "normals")
 
 
@@ -263,26 +299,34 @@ def _decode(tree: dict) -> np.ndarray:
 def join(batches: list[Scenes]) -> Scenes:
     """Several batches as one, in order; they must hold the same factors, lights and `first_object`.
 
-    Their meshes are laid together in one table, equal ones once.
+    Their meshes and images are laid together in one table each, equal ones once.
     """
     starts = np.cumsum([0] + [int(s.offsets[-1]) for s in batches])
     offsets = np.concatenate([[0]] + [s.offsets[1:] + start for s, start in zip(batches, starts)])
     fields = {n: np.concatenate([getattr(s, n) for s in batches]) for n in (*_SOLID_FIELDS, *_SCENE_FIELDS)}
     factors = {n: np.concatenate([s.factors[n] for s in batches]) for n in batches[0].factors}
-    table: dict[Any, Mesh] = {}
-    keys = {id(mesh): _contents(mesh) for batch in batches for mesh in batch.meshes}
-    for batch in batches:
-        for mesh in batch.meshes:
-            table.setdefault(keys[id(mesh)], mesh)
-    number = {key: i for i, key in enumerate(table)}
-    # The last one is that of -1: solids which are no meshes.
-    renamed = [np.array([*(number[keys[id(m)]] for m in s.meshes), -1], s.mesh.dtype)[s.mesh] for s in batches]
-    fields |= {"mesh": np.concatenate(renamed), "meshes": tuple(table.values())}
+    fields["meshes"], fields["mesh"] = _together([(s.meshes, s.mesh) for s in batches])
+    fields["images"], fields["image"] = _together([(s.images, s.image) for s in batches])
     return dataclasses.replace(batches[0], offsets=offsets.astype(batches[0].offsets.dtype), factors=factors, **fields)
 
 
-def _contents(mesh: Mesh) -> tuple[bytes | None, ...]:
-    return tuple(None if (a := getattr(mesh, name)) is None else a.tobytes() for name in _MESH_FIELDS)
+def _together(tables: list[tuple[tuple, np.ndarray]]) -> tuple[tuple, np.ndarray]:
+    """One table of all that is in several, and the indices into those as ones into it."""
+    keys = {id(entry): _contents(entry) for table, _ in tables for entry in table}
+    made: dict[Any, Any] = {}
+    for table, _ in tables:
+        for entry in table:
+            made.setdefault(keys[id(entry)], entry)
+    number = {key: i for i, key in enumerate(made)}
+    # The last one is that of -1: solids which have none.
+    renamed = [np.array([*(number[keys[id(e)]] for e in table), -1], index.dtype)[index] for table, index in tables]
+    return tuple(made.values()), np.concatenate(renamed)
+
+
+def _contents(entry: Any) -> tuple:
+    if isinstance(entry, np.ndarray):
+        return entry.shape, entry.tobytes()
+    return tuple(None if (a := getattr(entry, name)) is None else a.tobytes() for name in _MESH_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -340,7 +384,10 @@ def rotation_matrices(quaternions) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frames:
-    """What `b` cameras saw. The arrays belong to the renderer's handle and are overwritten by its next call."""
+    """What `b` cameras saw. The arrays belong to the renderer's handle and are overwritten by its next call.
+
+    What lies after `ids` is None unless the renderer was loaded for it.
+    """
 
     rgb: UInt8[np.ndarray, "b h w 3"]
     """May be a view of planar memory."""
@@ -348,6 +395,13 @@ class Frames:
     """Metres along the camera's axis (not along the ray); +inf where nothing was met."""
     ids: Int32[np.ndarray, "b h w"]
     """Index of the solid within its scene; -1 where nothing was met."""
+    normals: Float32[np.ndarray, "b h w 3"] | None = None
+    """Unit normal of the surface that the ray through the pixel's centre meets, in the world's axes; 0 for nothing."""
+    flow: Float32[np.ndarray, "b h w 2"] | None = None
+    """Optical flow: by how many columns and rows (downwards) the point seen in a pixel moves in the picture of a second
+    state of the world, whatever hides it there; 0 where nothing was met, nan where it comes to lie behind the camera."""
+    albedo: UInt8[np.ndarray, "b h w 3"] | None = None
+    """Colour before light and fog; black where nothing was met."""
 
 
 def sample(family, config, split: str, seed: int, index) -> Scenes:

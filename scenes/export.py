@@ -43,7 +43,7 @@ class Export:
     """Split of the family."""
     seed: int = 0
     """Of the scenes and of the cameras."""
-    sensors: tuple[str, ...] = renderers.SENSORS
+    sensors: tuple[str, ...] = renderers.USUAL
     """What is written of each view: rgb, depth, ids."""
     models: tuple[str, ...] = ()
     """Also the scene itself, as mjcf, urdf or glb."""
@@ -62,7 +62,7 @@ class Export:
 
     def __post_init__(self):
         errors.within("scenes.export", self, {"n": (1, 10**8), "views": (1, 10**4), "size": (1, renderers.LARGEST)})
-        renderers.check_sensors(self.sensors)
+        renderers.check_sensors(self.sensors, renderers.USUAL)
         for model in self.models:
             if model not in MODELS:
                 raise errors.unknown("model", model, MODELS)

@@ -34,7 +34,7 @@ from scenes import viewpoints
 from scenes.kit import errors
 from scenes.solids import SHAPES, footprint, rgb, stand
 
-WALL_TEXTURES = scenes.TEXTURES
+WALL_TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
 FLOOR_TEXTURES = ("checker", "stripes", "noise")
 _WALL_SCALES = np.array([0.9 if name == "bricks" else 1.6 for name in WALL_TEXTURES], np.float32)
 WALL_HEIGHT = 2.2

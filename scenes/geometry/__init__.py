@@ -7,8 +7,12 @@ import scenes
 
 
 def plain_colours(batch: scenes.Scenes) -> Float32[np.ndarray, "n 3"]:
-    """One colour for every solid, for what draws no patterns: of a pattern the mean of its two."""
-    return np.where(batch.texture[:, None] > 0, batch.colour.mean(1), batch.colour[:, 0])
+    """One colour for every solid, for what draws no patterns: of a pattern the mean of its two, of an image its mean."""
+    image = scenes.TEXTURES.index("image")
+    # The last one is that of -1: solids without an image.
+    means = np.array([*(picture.mean((0, 1)) / 255 for picture in batch.images), np.ones(3)], np.float32)
+    first = batch.colour[:, 0] * means[batch.image]
+    return np.where(((batch.texture > 0) & (batch.texture != image))[:, None], batch.colour.mean(1), first)
 
 
 def extents(batch: scenes.Scenes) -> Float32[np.ndarray, "n 3"]:

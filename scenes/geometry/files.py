@@ -1,7 +1,7 @@
 """One scene as a file that other programs read: MJCF (MuJoCo), URDF (PyBullet, ROS), GLB (anything that shows models).
 
-All three keep geometry, poses and a plain colour a solid (of a pattern, the mean of its two); MJCF keeps lights, too.
-Metres, z up, as everywhere here; but GLB, whose own standard is y up, is turned on its way out.
+All three keep geometry, poses and a plain colour a solid (of a pattern, the mean of its two; of an image, its mean);
+MJCF keeps lights, too. Metres, z up, as everywhere here; but GLB, whose own standard is y up, is turned on its way out.
 """
 
 import math

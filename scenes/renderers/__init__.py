@@ -1,15 +1,17 @@
 """Scenes to pictures: the contract of renderers. A module beside this file is one of them (`raycast`, `mujoco`).
 
-    load(scenes, **options) -> handle                                       copies, checks, compiles; once per batch
-    handle.render(cameras, poses=None, mask=None, out=None) -> Frames       as often as the world moves
-    handle.update(scenes, rows)                                             other scenes in the places `rows`
+    load(scenes, **options) -> handle                       copies, checks, compiles; once per batch
+    handle.render(cameras, poses=None, mask=None, out=None, flow_to=None) -> Frames     as often as the world moves
+    handle.update(scenes, rows)                             other scenes in the places `rows`
 
 All have the options `shadows`, `supersample` (rays per pixel each way) and `sensors` (those of `SENSORS` that are wanted).
 
 `poses = (position (n, 3), rotation (n, 4))` replaces the poses of all `n` solids of the loaded batch, in their order,
 for this call only; a world that moves hands over nothing else. `mask` (b,) chooses the cameras that are drawn; rows of
 the others stay as they were. `out` is a `Frames` of the right shape to draw into; without it the handle's own arrays
-are given back, and its next call overwrites them.
+are given back, and its next call overwrites them. `flow_to = (cameras, poses)`, the latter None for those of the batch,
+is for the sensor `flow` alone: the second state of the world, of as many cameras of the same scenes and size. That of the
+next step gives forward flow, that of the step before backward flow.
 
 What every renderer agrees on: surfaces are seen from outside only (a camera within a solid looks through it), a plane
 from its +z side; cameras are pinholes, or orthographic where they say their `extent`; shading is Lambert's, `colour *
@@ -24,8 +26,10 @@ import numpy as np
 import scenes
 from scenes.kit import errors, plugins
 
-SENSORS = ("rgb", "depth", "ids")
-"""What a frame holds."""
+SENSORS = ("rgb", "depth", "ids", "normals", "flow", "albedo")
+"""What a frame may hold; `scenes.Frames` says what each is."""
+USUAL = SENSORS[:3]
+"""What it holds unless asked for more or less. Every renderer has these."""
 LARGEST = 4096
 """Most rows or columns of a picture."""
 
@@ -49,11 +53,11 @@ def check_scenes(batch: scenes.Scenes) -> None:
         raise errors.CaveError("there are no scenes to draw: the batch is empty, wanted at least one")
 
 
-def check_sensors(sensors: tuple[str, ...]) -> None:
-    """Raise CaveError, in one line, for sensors that frames do not have."""
+def check_sensors(sensors: tuple[str, ...], of: tuple[str, ...] = SENSORS) -> None:
+    """Raise CaveError, in one line, for sensors that are not among those `of` the one who is asked."""
     for sensor in sensors:
-        if sensor not in SENSORS:
-            raise errors.unknown("sensor of a renderer", sensor, SENSORS)
+        if sensor not in of:
+            raise errors.unknown("sensor of a renderer", sensor, of)
 
 
 def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
@@ -96,15 +100,33 @@ def check_mask(mask: np.ndarray | None, b: int) -> np.ndarray:
     return drawn
 
 
-def check_out(out: scenes.Frames, b: int, height: int, width: int) -> None:
+_ARRAYS = {
+    "rgb": ((3,), np.uint8), "depth": ((), np.float32), "ids": ((), np.int32),
+    "normals": ((3,), np.float32), "flow": ((2,), np.float32), "albedo": ((3,), np.uint8),
+}  # fmt: skip
+
+
+def check_out(out: scenes.Frames, b: int, height: int, width: int, sensors: tuple[str, ...] = USUAL) -> None:
     """Raise CaveError, in one line, for arrays that frames cannot be drawn into."""
-    wanted = {"rgb": ((b, height, width, 3), np.uint8), "depth": ((b, height, width), np.float32)}
-    for name, (shape, dtype) in (wanted | {"ids": ((b, height, width), np.int32)}).items():
-        given = getattr(out, name)
-        if given.shape != shape or given.dtype != dtype:
-            raise errors.CaveError(
-                f"out.{name} is {given.dtype} of shape {given.shape}, wanted {np.dtype(dtype)} of shape {shape}"
-            )
+    for name in dict.fromkeys((*USUAL, *sensors)):
+        (last, dtype), given = _ARRAYS[name], getattr(out, name)
+        shape = (b, height, width, *last)
+        if given is None or given.shape != shape or given.dtype != dtype:
+            told = "None" if given is None else f"{given.dtype} of shape {given.shape}"
+            raise errors.CaveError(f"out.{name} is {told}, wanted {np.dtype(dtype)} of shape {shape}")
+
+
+def check_flow(flow_to: tuple | None, cameras: scenes.Cameras, wanted: bool, n_scenes: int) -> None:
+    """Raise CaveError, in one line, for a second state that flow cannot be measured to."""
+    if (flow_to is not None) != wanted:
+        told = "is missing" if wanted else "is given, but flow is not among the sensors"
+        raise errors.CaveError(f"flow_to {told}: the sensor flow and flow_to=(cameras, poses) go together")
+    if wanted:
+        other = flow_to[0]
+        check_cameras(other, n_scenes)
+        same = (other.height, other.width) == (cameras.height, cameras.width)
+        if not same or not np.array_equal(other.scene, cameras.scene):
+            raise errors.CaveError("flow_to: its cameras must be as many, of the same scenes and size, as those drawn")
 
 
 def check_rows(batch: scenes.Scenes, rows: np.ndarray, loaded: int) -> np.ndarray:

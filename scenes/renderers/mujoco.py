@@ -39,7 +39,7 @@ def load(
     batch: scenes.Scenes,
     shadows: bool = False,
     supersample: int = 1,
-    sensors: tuple[str, ...] = renderers.SENSORS,
+    sensors: tuple[str, ...] = renderers.USUAL,
     capacity: int = 0,
     multisample: int = 0,
 ) -> "Handle":
@@ -49,7 +49,7 @@ def load(
         batch: At least one scene.
         shadows: Whether lights cast shadows, of planes too, by a map of 4096 squared (MuJoCo's default).
         supersample: Samples per pixel each way, where `multisample` is 0: what other renderers call it.
-        sensors: Which of `renderers.SENSORS` are wanted; the frames' other arrays may stay as they were.
+        sensors: Which of `renderers.USUAL` are wanted; the frames' other arrays may stay as they were.
         capacity: Of no use here: scenes are kept one by one.
         multisample: Samples per pixel; 0 for none, 4 is MuJoCo's default.
 
@@ -59,7 +59,7 @@ def load(
     if not 1 <= supersample <= 8 or not 0 <= multisample <= 64:
         given = f"supersample is {supersample} and multisample {multisample}"
         raise errors.CaveError(f"mujoco: {given}, wanted 1 to 8 and 0 to 64", errors.USAGE)
-    renderers.check_sensors(sensors)
+    renderers.check_sensors(sensors, renderers.USUAL)
     renderers.check_scenes(batch)
     samples = multisample or (supersample**2 if supersample > 1 else 0)
     mujoco = _gl.submit(_begin).result()
@@ -120,6 +120,7 @@ class Handle:
         poses: tuple[np.ndarray, np.ndarray] | None = None,
         mask: np.ndarray | None = None,
         out: scenes.Frames | None = None,
+        flow_to: None = None,
     ) -> scenes.Frames:
         """Draw what `b` cameras see; arguments and result are those of `scenes.renderers`.
 
@@ -127,6 +128,7 @@ class Handle:
             errors.CaveError: cameras, poses, mask or out do not fit, or hold values that are not finite.
         """
         renderers.check_cameras(cameras, len(self._batches))
+        renderers.check_flow(flow_to, cameras, False, len(self._batches))
         b, size = len(cameras), (cameras.height, cameras.width)
         n = sum(len(batch.kind) for batch in self._batches)
         if poses is not None:

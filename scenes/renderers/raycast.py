@@ -27,7 +27,7 @@ import scenes
 from scenes import geometry, renderers
 from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, frame, growth, outlines
+from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures
 
 
 def _version() -> int:
@@ -37,9 +37,10 @@ def _version() -> int:
 
 
 _draw = frame.compiled(_version())
+_find_normals, _find_flow = deferred.compiled(_version())
 _start = threading.Lock()
 _pool = None
-_compiled: set[bool] = set()
+_compiled: set[tuple] = set()
 
 
 def _forget_pool() -> None:
@@ -56,7 +57,7 @@ def load(
     batch: scenes.Scenes,
     shadows: bool = False,
     supersample: int = 1,
-    sensors: tuple[str, ...] = renderers.SENSORS,
+    sensors: tuple[str, ...] = renderers.USUAL,
     capacity: int = 0,
     threads: int = 0,
 ) -> "Handle":
@@ -66,8 +67,8 @@ def load(
         batch: At least one scene.
         shadows: Whether lights cast hard shadows of all solids but planes.
         supersample: Rays per pixel each way; colours are the mean of `supersample` squared, each rounded to a byte,
-            while depth and ids stay those of the ray through the pixel's centre.
-        sensors: Which of `renderers.SENSORS` are wanted; the frames' other arrays may stay as they were.
+            while all but colours and albedo stay those of the ray through the pixel's centre.
+        sensors: Which of `renderers.SENSORS` are wanted; the frames' other arrays may stay as they were, or are None.
         capacity: Solids to keep room for in each scene, for `update`; it grows by itself when needed.
         threads: Cores to use; 0: all that this process may.
 
@@ -108,12 +109,15 @@ class Handle:
         threads: int,
     ):
         self._shadows, self._ratio = bool(shadows), int(supersample)
-        self._wanted = ("rgb" in sensors, "depth" in sensors or "ids" in sensors)
+        self._wanted = ("rgb" in sensors, bool({"depth", "ids", "normals", "flow"} & set(sensors)))
+        self._more = tuple(name for name in renderers.SENSORS if name in sensors and name not in renderers.USUAL)
         self._threads = threads
         self._buffers: dict[str, np.ndarray] = {}
         self._lock = threading.RLock()
         self._meshes: list[scenes.Mesh] = []
         self._forest = trees.forest([])
+        self._images: tuple[np.ndarray, ...] = ()
+        self._sums = pictures.table(())
         self._reserve(len(batch), max(capacity, int(batch.n_solids.max())), batch.light_position.shape[1])
         self._put(batch, np.arange(len(batch)))
 
@@ -125,21 +129,26 @@ class Handle:
         self._kind, self._texture = np.zeros(n, np.int32), np.zeros(n, np.int32)
         self._look = np.zeros((n, 10), np.float32)
         self._position, self._rotation = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
-        self._lights, self._air = np.zeros((b, n_lights, 7), np.float32), np.zeros((b, 6), np.float32)
+        self._lights, self._air = np.zeros((b, n_lights, 7), np.float32), np.zeros((b, 8), np.float32)
 
     def _put(self, batch: scenes.Scenes, rows: np.ndarray) -> None:
         counts = batch.n_solids
         # Where each solid goes: its scene's place, then its number within the scene.
         to = np.repeat(self._first[rows] - batch.offsets[:-1], counts) + np.arange(len(batch.kind))
         self._count[rows] = counts
-        self._kind[to], self._texture[to] = self._plant(batch, rows), batch.texture
+        self._kind[to] = self._plant(batch, rows)
+        # The number of an image counts on from that of the last pattern.
+        self._texture.reshape(len(self._count), -1)[rows] = 0
+        numbers = np.append(self._take(batch.images), 0)
+        self._texture[to] = batch.texture + numbers[batch.image]
         self._look[to, :3], self._look[to, 3] = geometry.extents(batch), batch.texture_scale
         # A colour below black would reach into the byte of a packed pixel where its solid's name is.
         self._look[to, 4:] = np.maximum(batch.colour.reshape(-1, 6), 0)
         self._position[to], self._rotation[to] = batch.position, batch.rotation
         self._lights[rows, :, :3], self._lights[rows, :, 3:6] = batch.light_position, np.maximum(batch.light_colour, 0)
         self._lights[rows, :, 6] = batch.light_is_sun
-        self._air[rows, :3], self._air[rows, 3:] = np.maximum(batch.ambient, 0), np.maximum(batch.sky, 0)
+        self._air[rows, :3], self._air[rows, 3:6] = np.maximum(batch.ambient, 0), np.maximum(batch.sky, 0)
+        self._air[rows, 6:] = batch.fog
         self._pose_first = np.concatenate([[0], np.cumsum(self._count)])
 
     def _plant(self, batch: scenes.Scenes, rows: np.ndarray) -> np.ndarray:
@@ -161,6 +170,18 @@ class Handle:
         # The last is that of -1: solids which are no meshes.
         named = np.array([*(names.get(mesh, 0) for mesh in batch.meshes), 0], np.int32)[batch.mesh]
         return np.where(batch.mesh >= 0, named, batch.kind)
+
+    def _take(self, images: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Numbers of pictures among those that are loaded; where some are new, those that no solid shows go."""
+        if not {id(image) for image in images} <= {id(image) for image in self._images}:
+            shows = self._texture >= chunks.IMAGE
+            left, self._texture[shows] = np.unique(self._texture[shows], return_inverse=True)
+            self._texture[shows] += chunks.IMAGE
+            table = {id(image): image for image in (*(self._images[i - chunks.IMAGE] for i in left.tolist()), *images)}
+            self._images = tuple(table.values())
+            self._sums = pictures.table(self._images)
+        number = {id(image): i for i, image in enumerate(self._images)}
+        return np.array([number[id(image)] for image in images], np.int32)
 
     def update(self, batch: scenes.Scenes, rows: Int[np.ndarray, " b"]) -> None:
         """Put other scenes in the places `rows` of the loaded batch; the rest stays.
@@ -206,25 +227,30 @@ class Handle:
         poses: tuple[np.ndarray, np.ndarray] | None = None,
         mask: np.ndarray | None = None,
         out: scenes.Frames | None = None,
+        flow_to: tuple[scenes.Cameras, tuple[np.ndarray, np.ndarray] | None] | None = None,
     ) -> scenes.Frames:
         """Draw what `b` cameras see; arguments and result are those of `scenes.renderers`.
 
         Raises:
-            errors.CaveError: cameras, poses, mask or out do not fit, or hold values that are not finite.
+            errors.CaveError: cameras, poses, mask, out or flow_to do not fit, or hold values that are not finite.
         """
         renderers.check_cameras(cameras, len(self._count))
+        renderers.check_flow(flow_to, cameras, "flow" in self._more, len(self._count))
         with self._lock:
-            return self._render(cameras, poses, mask, out)
+            return self._render(cameras, poses, mask, out, flow_to)
 
-    def _render(self, cameras, poses, mask, out) -> scenes.Frames:
+    def _places(self, poses: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each scene's solids begin among the poses, and the poses."""
+        if poses is None:
+            return self._first, self._position, self._rotation
+        return self._pose_first, *renderers.check_poses(poses, int(self._pose_first[-1]))
+
+    def _render(self, cameras, poses, mask, out, flow_to) -> scenes.Frames:
         b, h, w, ratio = len(cameras), cameras.height, cameras.width, self._ratio
-        position, rotation, pose_first = self._position, self._rotation, self._first
-        if poses is not None:
-            position, rotation = renderers.check_poses(poses, int(self._pose_first[-1]))
-            pose_first = self._pose_first
+        places = self._places(poses)
         drawn = renderers.check_mask(mask, b)
         if out is not None:
-            renderers.check_out(out, b, h, w)
+            renderers.check_out(out, b, h, w, self._more)
         most, n_lights = self._capacity, self._lights.shape[1]
         stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
         row = -(-h * w // 4) * 3  # a frame's bytes, in numbers of four
@@ -249,29 +275,59 @@ class Handle:
         )
         scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         extent = None if cameras.extent is None else float(cameras.extent)
-        rest = (
-            np.ascontiguousarray(cameras.scene, np.int64),
-            np.ascontiguousarray(cameras.position, np.float32), np.ascontiguousarray(cameras.rotation, np.float32),
-            drawn, float(cameras.fov), extent, h, w, ratio, self._shadows, *self._wanted,
-            self._first, self._count, self._kind, self._texture, self._look, pose_first, position, rotation,
-            self._lights, self._air,
-        )  # fmt: skip
+        which, eyes, turns, *lens = _lens(cameras)
+        view = (eyes, turns, drawn, float(cameras.fov), extent, h, w)
+        shapes = (self._first, self._count, self._kind)
+        solids = (*shapes, self._texture, self._look, *places)
+        rest = (which, *view, ratio, self._shadows, *self._wanted, *solids, self._lights, self._air, *self._sums)
+        more: dict[str, np.ndarray] = {}
+        if "albedo" in self._more:
+            more["albedo"] = self._buffer("albedo", (b, row), np.uint32)
+            # Colour before light is what white light from everywhere shows, before a black sky.
+            bare, white = self._lights[:, :0], self._buffer("white", self._air.shape, np.float32)
+            white[:, :3] = 1
+            plain = (which, *view, ratio, False, True, False, *solids, bare, white, *self._sums)
+        if "normals" in self._more:
+            more["normals"] = self._buffer("normals", (b, h, w, 3), np.float32)
+            bodies = (which, *view, *shapes, self._look, *places, self._lights[:, :0].reshape(-1, 7))
+        if "flow" in self._more:
+            more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
+            _, *other = _lens(flow_to[0])
+            motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
         grown = self._forest
         left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:
             own, walk = [array[thread] for array in scratch], [array[thread] for array in walks]
+            forest = (*walk, *grown)
             for begin, end in left:
-                _draw(begin, end, rgb, depth, ids, *own, *rest, (*walk, *grown))
+                _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
+                if "albedo" in more:
+                    _draw(begin, end, more["albedo"], depth, ids, *own, *plain, forest)
+                if "normals" in more:
+                    _find_normals(begin, end, more["normals"], ids, *own[2:6], *bodies, forest)
+                if "flow" in more:
+                    _find_flow(begin, end, more["flow"], depth, ids, *motion)
 
-        _run(work, threads, extent is None)
-        rgb = rgb.view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)
-        depth, ids = depth.reshape(b, h, stride)[:, :, :w], ids.reshape(b, h, stride)[:, :, :w]
+        _run(work, threads, (extent is None, *more))
+        arrays = {"rgb": rgb, **more}
+        for name in arrays.keys() & {"rgb", "albedo"}:
+            arrays[name] = arrays[name].view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)
+        arrays |= {"depth": depth.reshape(b, h, stride)[:, :, :w], "ids": ids.reshape(b, h, stride)[:, :, :w]}
         if out is None:
-            return scenes.Frames(rgb, depth, ids)
-        for given, made in ((out.rgb, rgb), (out.depth, depth), (out.ids, ids)):
-            given[drawn] = made[drawn]
+            return scenes.Frames(**arrays)
+        for name, made in arrays.items():
+            np.copyto(getattr(out, name), made, where=drawn.reshape(-1, *(1,) * (made.ndim - 1)))
         return out
+
+
+def _lens(cameras: scenes.Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
+    """Of cameras: their scenes, places and attitudes, the change of a ray from pixel to pixel, and whether they are
+    orthographic (then it is the rays' origins that change)."""
+    flat = cameras.extent is not None
+    high = float(cameras.extent) if flat else 2 * math.tan(cameras.fov / 2)
+    arrays = ((cameras.scene, np.int64), (cameras.position, np.float32), (cameras.rotation, np.float32))
+    return *(np.ascontiguousarray(array, dtype) for array, dtype in arrays), high / cameras.height, flat
 
 
 class _Announce(event.Listener):
@@ -294,8 +350,8 @@ def _announced(known: Any) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext() if known else event.install_listener("numba:compile", _Announce())
 
 
-def _run(work: Callable[[int], None], threads: int, kind: bool) -> None:
-    """Run `work(0)` to `work(threads - 1)` at once; each `kind` of camera has code of its own."""
+def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
+    """Run `work(0)` to `work(threads - 1)` at once; work of each `kind` has code of its own to be compiled."""
     global _pool
     with _start:
         if kind not in _compiled:

@@ -25,6 +25,10 @@ SIZES = {
 RGB = np.array([[0.9, 0.5, 0.3], [0.2, 0.4, 0.8]])
 
 
+PICTURE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+PATTERNS = scenes.TEXTURES[1:-1]
+
+
 def scene_of(solids, lights=(((0.36, 0.48, 0.8), (0.6, 0.5, 0.4), True),), ambient=0.3, **fields):
     """One scene of solids (kind, size, position, rotation, texture)."""
     kinds, sizes, positions, rotations, textures = zip(*solids)
@@ -45,6 +49,9 @@ def scene_of(solids, lights=(((0.36, 0.48, 0.8), (0.6, 0.5, 0.4), True),), ambie
         ambient=np.full((1, 3), ambient, np.float32),
         sky=np.array([[0.1, 0.6, 1.0]], np.float32),
     )
+    shows = made.texture == scenes.TEXTURES.index("image")
+    if shows.any():
+        made = dataclasses.replace(made, images=(PICTURE,), image=np.where(shows, 0, -1).astype(np.int32))
     return dataclasses.replace(made, **fields)
 
 
@@ -248,7 +255,7 @@ def test_an_orthographic_camera_sees_things_as_large_near_and_far_and_nothing_be
     assert np.nonzero(near)[0].mean() + 0.5 == 45
 
 
-@pytest.mark.parametrize("texture", scenes.TEXTURES[1:])
+@pytest.mark.parametrize("texture", PATTERNS)
 def test_a_pinhole_far_away_sees_what_an_orthographic_camera_sees(texture):
     scene = crowd(3, texture=texture)
     fov, extent = 0.004, 4.0
@@ -340,7 +347,7 @@ def test_shadows_darken_exactly_the_pixels_whose_way_to_the_light_is_blocked(see
     assert len(np.unique(ids[dark])) > 1, seed
 
 
-@pytest.mark.parametrize("texture", scenes.TEXTURES[1:])
+@pytest.mark.parametrize("texture", PATTERNS)
 def test_textures_mix_two_colours_and_repeat(texture):
     scene = scene_of([("plane", (50, 50, 0), (0, 0, 0), (1, 0, 0, 0), texture)], [], ambient=1.0)
     picture, shifted, far = (

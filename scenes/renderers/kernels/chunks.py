@@ -25,7 +25,7 @@ PX, PY, PZ, DX, DY, DZ, TRACE, LEAVE, MOVING, LANE = _ONE_BLOCK
 SCRATCH = 15 * _N + 10 * int(LANES)
 """Length of the scratch array; its last `LANES` numbers, from `LANE` on, are 0, 1, 2 ..."""
 
-CHECKER, STRIPES, BRICKS, NOISE = 1, 2, 3, 4
+CHECKER, STRIPES, BRICKS, NOISE, IMAGE = 1, 2, 3, 4, 5
 TRACE_STEPS, TRACE_TURNS = 6, 12
 """Steps of a ray towards a torus between looks whether all have arrived, and looks."""
 CLOSE = np.float32(2e-4)

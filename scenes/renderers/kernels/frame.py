@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import chunks, outlines, trees
+from scenes.renderers.kernels import chunks, outlines, pictures, trees
 from scenes.renderers.kernels.outlines import (
     BOX,
     CAPSULE,
@@ -37,7 +37,8 @@ FIXED = 12
 
 
 @numba.njit(**PLACED)
-def _meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
+def meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
+    """Depths and normals (of a plane, points of its texture) of a chunk; of a mesh, where it is nearer than `depth`."""
     size = look[:3]
     if kind == PLANE:
         if extent is None:
@@ -163,10 +164,16 @@ def _even_light(g, n, lights, air, shadows, windows):
 
 
 @numba.njit(**PLACED)
+def step_of(fov, extent, height):
+    """Change of a ray, or of its origin, from pixel to pixel."""
+    return 2 * math.tan(fov / 2) / height if extent is None else extent / height
+
+
+@numba.njit(**PLACED)
 def draw_frame(
     pixels, depth, ids, s, geometry, blocks, edge, windows,
     height, width, eye, camera, fov, extent, shadows, painted, kind, texture, look, position, rotation, lights, air,
-    forest,
+    sums, places, forest,
 ):  # fmt: skip
     """Draw one camera's picture of one scene.
 
@@ -188,17 +195,19 @@ def draw_frame(
         shadows: Whether there are any.
         painted: Whether anybody looks at the colours.
         kind: k.
-        texture: k.
+        texture: k; `chunks.IMAGE` and more: image number 0 and so on.
         look: k 10: size (3), texture scale, two colours.
         position: k 3.
         rotation: k 4.
         lights: l 7: place or direction, colour, whether a sun.
-        air: Ambient light (3), sky (3).
+        air: Ambient light (3), sky (3), where fog begins and ends.
+        sums: Of `pictures.table`, as is the next.
+        places: p 3.
         forest: Scratch and the trees of all meshes; see `geometry.trees.Forest`.
     """
     stride = max(width, outlines.WIDE)
     view = outlines.axes(camera)
-    step = 2 * math.tan(fov / 2) / height if extent is None else extent / height
+    step = step_of(fov, extent, height)
     for k in range(len(kind)):
         outlines.place(geometry[k], position[k], rotation[k], eye, view, height, width, step, lights, extent)
     most, half, area = chunks.MOST, chunks.ROUND, height * stride
@@ -221,15 +230,15 @@ def draw_frame(
         if shadows and painted:
             _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
         even, red, green, blue = _even_light(g, len(kind), lights, air, shadows and painted, windows)
-        even = flat and even
         skin = texture[k] if painted else 0
+        even = flat and even and skin < chunks.IMAGE
         name = np.int32((k - named + 1) << 24)
         for start in range(0, count, chunks.BLOCKS):
             n = min(chunks.BLOCKS, count - start)
             if even and skin == 0 and extent is None:
                 chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
                 continue
-            _meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
+            meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
             if painted and not even:
                 _light(
                     k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest
@@ -237,7 +246,14 @@ def draw_frame(
             elif not painted:
                 # What nobody looks at must still be a colour: names are kept beside it.
                 chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
-            if flat:
+            if skin >= chunks.IMAGE:
+                if not flat:
+                    chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
+                pictures.filter_light(
+                    s, n, flat, sums, places[skin - chunks.IMAGE], s[chunks.PX : chunks.PX + np.uintp(3)]
+                )
+                chunks.no_mix(s, n)
+            elif flat:
                 chunks.flat_texture(skin, s, n)
             elif skin == 0:
                 chunks.no_mix(s, n)
@@ -254,6 +270,23 @@ def draw_frame(
                 pixels[i] = np.int32(pixels[i] & COLOUR)
             named = k + 1
     _read_names(ids, pixels, named)
+    if painted and air[7] > air[6]:
+        _fade(pixels, depth, area, air)
+
+
+@numba.njit(**LOOP)
+def _fade(pixels, depth, area, air):
+    """Fade packed pixels into the sky, by their depth."""
+    begin, inverse, most = air[6], ONE / (air[7] - air[6]), chunks.MOST
+    red, green, blue = min(air[3], ONE) * most, min(air[4], ONE) * most, min(air[5], ONE) * most
+    for i in range(np.uintp(area)):
+        f = min(max((depth[i] - begin) * inverse, ZERO), ONE)
+        p = np.uint32(pixels[i])
+        r = np.float32(np.int32(p & np.uint32(0xFF)))
+        g = np.float32(np.int32(np.uint32(p >> np.uint32(8)) & np.uint32(0xFF)))
+        b = np.float32(np.int32(np.uint32(p >> np.uint32(16)) & np.uint32(0xFF)))
+        r, g, b = r + f * (red - r), g + f * (green - g), b + f * (blue - b)
+        pixels[i] = chunks.pack(r + chunks.ROUND, g + chunks.ROUND, b + chunks.ROUND)
 
 
 @numba.njit(**LOOP)
@@ -333,7 +366,8 @@ def compiled(version: int):
     def draw(
         begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows,
         which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,
-        first, count, kind, texture, look, pose_first, position, rotation, lights, air, forest,
+        first, count, kind, texture, look, pose_first, position, rotation, lights, air,
+        sums, places, forest,
     ):  # fmt: skip
         """Draw cameras `begin` to before `end`; all arguments from `pixels` to `windows` are scratch."""
         # First the colours of a finer picture, where asked for; then depth and ids of the pixels' centres.
@@ -350,7 +384,7 @@ def compiled(version: int):
                     pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows,
                     height * fine, width * fine, eye[i], camera[i], fov, extent, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
-                    position[b : b + n], rotation[b : b + n], lights[scene], air[scene], forest,
+                    position[b : b + n], rotation[b : b + n], lights[scene], air[scene], sums, places, forest,
                 )  # fmt: skip
                 if fine == 2:
                     _halve(small, pixels, height, width)
