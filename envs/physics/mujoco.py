@@ -8,11 +8,11 @@ For a person who has an `MjModel` and an `MjData` and wants a picture, two lines
 and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
 
 What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (with the normals that MuJoCo draws them with)
-and height fields of the visible groups, their colours or their materials', checkers, the model's cameras (those that track,
-too) and lights, and the head light that goes with a camera.
-What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images (drawn in their mean
-colour), the cones and fading of lights, skins and tendons. A model that shows a signed distance field is refused. Meshes and
-height fields are those that the model had when its `Stage` was made.
+and height fields of the visible groups, their colours or their materials', checkers and images of planes, the model's
+cameras (those that track and orthographic ones, too) and lights, and the head light that goes with a camera.
+What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images on what is no plane
+(drawn in their mean colour), the cones and fading of lights, skins and tendons. A model that shows a signed distance field
+is refused. Meshes, height fields and images are those that the model had when its `Stage` was made.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 import scenes
 from envs.physics.looks import quaternions
-from scenes import renderers
+from scenes import geometry, renderers
 from scenes.geometry import meshes, reading
 from scenes.kit import errors
 
@@ -41,7 +41,7 @@ GROUPS = (True, True, True, False, False, False)
 """Groups of geoms that are shown: MuJoCo's default."""
 _DEFAULT = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 """The colour of a geom that was given none: its material's counts, if it has one."""
-_PLAIN, _CHECKER = (scenes.TEXTURES.index(name) for name in ("plain", "checker"))
+_PLAIN, _CHECKER, _IMAGE = (scenes.TEXTURES.index(name) for name in ("plain", "checker", "image"))
 
 
 _FINITE = (
@@ -121,7 +121,7 @@ class Stage:
         self._size = model.geom_size[self.geoms].astype(np.float32)
         self._meshes, self._mesh = _meshes(model, self.geoms)
         self._size[self._mesh >= 0] = 1  # the size of a mesh is in its vertices
-        self._texture, self._scale, self._base, self._pattern = _looks(model, self.geoms, colours)
+        self._texture, self._scale, self._base, self._pattern, self._images = _looks(model, self.geoms, colours)
         self._lit = _light_is_on(model)
         self._sky = _sky(model)
 
@@ -173,6 +173,8 @@ class Stage:
             rotation=states.rotation.reshape(-1, 4),
             texture=tile(self._texture),
             texture_scale=tile(self._scale),
+            images=self._images,
+            image=tile(np.where(self._texture == _IMAGE, np.cumsum(self._texture == _IMAGE) - 1, -1).astype(np.int32)),
             colour=self._colours(states, places[:, suns], colours[suns], ambient).reshape(-1, 2, 3),
             light_position=places.astype(np.float32),
             light_colour=tile(colours[None]).astype(np.float32),
@@ -224,15 +226,17 @@ class Stage:
             number = self._camera(camera)
             if number >= 0:
                 turns = quaternions(states.camera_axes[:, number])
-                fov = math.radians(float(self.model.cam_fovy[number]))
                 places = states.camera_position[:, number].astype(np.float32)
-                return scenes.Cameras(np.arange(len(states)), places, turns, fov, height, width)
+                fovy, kind = float(self.model.cam_fovy[number]), int(self.model.cam_projection[number])
+                flat = kind == int(mujoco.mjtProjection.mjPROJ_ORTHOGRAPHIC)
+                return scenes.Cameras(np.arange(len(states)), places, turns, *_lens(fovy, height, width, flat))
             free = mujoco.MjvCamera()
             mujoco.mjv_defaultFreeCamera(self.model, free)
         yaw, pitch = math.radians(free.azimuth), math.radians(free.elevation)
         ahead = np.array([math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)])
         poses = np.tile([*(np.asarray(free.lookat) - free.distance * ahead), yaw, pitch], (len(states), 1))
-        return scenes.cameras_from_poses(poses, math.radians(self.model.vis.global_.fovy), height, width)
+        fov, _, _, extent = _lens(float(self.model.vis.global_.fovy), height, width, bool(free.orthographic))
+        return scenes.cameras_from_poses(poses, fov, height, width, extent=extent)
 
     def _camera(self, camera: int | str) -> int:
         model = self.model
@@ -332,6 +336,11 @@ class Renderer:
         self.close()
 
 
+def _lens(fovy: float, height: int, width: int, flat: bool) -> tuple[float, int, int, float | None]:
+    """What cameras are given last; MuJoCo's `fovy` is in degrees, or of an orthographic camera in metres."""
+    return (math.pi / 2, height, width, float(fovy)) if flat else (math.radians(fovy), height, width, None)
+
+
 def _colours(model: mujoco.MjModel) -> Float32[np.ndarray, "n 4"]:
     """Colour of every geom: its own, or its material's where it was given none."""
     colours = np.array(model.geom_rgba, np.float32).reshape(-1, 4)
@@ -344,30 +353,49 @@ def _colours(model: mujoco.MjModel) -> Float32[np.ndarray, "n 4"]:
 def _looks(
     model: mujoco.MjModel, geoms: Int[np.ndarray, " n"], colours: Float32[np.ndarray, "m 4"]
 ) -> tuple[
-    Int32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 2 3"]
-]:
-    """Of each geom that is drawn: which pattern, its period, the colour below it, and its two colours."""
+    Int32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 2 3"],
+    tuple[np.ndarray, ...],
+]:  # fmt: skip
+    """Of each geom that is drawn: which pattern, its period, the colour below it, and its two colours; and the images of
+    those that show one, in their order."""
     n = len(geoms)
     texture, scale = np.full(n, _PLAIN, np.int32), np.ones(n, np.float32)
-    pattern = np.ones((n, 2, 3), np.float32)
+    pattern, images = np.ones((n, 2, 3), np.float32), []
     for k, geom in enumerate(geoms.tolist()):
         material = int(model.geom_matid[geom])
         number = _texture_of(model, material) if material >= 0 else -1
         if number < 0:
             continue
         pixels = _pixels(model, number)
-        squares = _checker(pixels) if model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_2D) else None
-        plane = model.geom_type[geom] == int(_TYPES.mjGEOM_PLANE)
-        if squares is None or not plane:
+        flat = model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_2D)
+        if not flat or model.geom_type[geom] != int(_TYPES.mjGEOM_PLANE):
             pattern[k] = pixels.reshape(-1, pixels.shape[-1]).mean(0)[:3]
             continue
         repeat, size = model.mat_texrepeat[material], model.geom_size[geom, :2]
         # Repeats over the whole plane, or, where it is uniform or has no end, over two metres: MuJoCo's meaning of both.
         uniform = bool(model.mat_texuniform[material])
-        periods = [2 / r if uniform or not s else 2 * s / r for r, s in zip(repeat, size, strict=True)]
-        texture[k], scale[k] = _CHECKER, np.mean(periods)
-        pattern[k] = squares
-    return texture, scale, colours[geoms, :3], pattern
+        periods = [float(2 / r if uniform or not s else 2 * s / r) for r, s in zip(repeat, size, strict=True)]
+        squares = _checker(pixels)
+        if squares is None:
+            texture[k], scale[k] = _IMAGE, periods[0]
+            images.append(_laid(pixels[..., :3], periods, size))
+        else:
+            texture[k], scale[k] = _CHECKER, np.mean(periods)
+            pattern[k] = squares
+    return texture, scale, colours[geoms, :3], pattern, tuple(images)
+
+
+def _laid(
+    pixels: Float32[np.ndarray, "h w 3"], periods: list[float], size: Float[np.ndarray, " 2"]
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """A picture whose square pixels and middle lie on a plane as MuJoCo's do: those have any shape, and begin at the
+    plane's upper left corner, or where it has no bounds have their middle at its."""
+    h, w = pixels.shape[:2]
+    aspect = float(periods[1] / periods[0])
+    height, width = (round(w * aspect), w) if w * aspect >= h else (h, round(h / aspect))
+    most = scenes.LARGEST_IMAGE
+    across, down = (float(s / p - 0.5) if s else 0.0 for s, p in zip(size, periods, strict=True))
+    return geometry.repeated(pixels * 255, min(max(height, 1), most), min(max(width, 1), most), down, across)
 
 
 def _texture_of(model: mujoco.MjModel, material: int) -> int:

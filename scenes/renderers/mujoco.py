@@ -1,8 +1,9 @@
 """MuJoCo's own renderer (OpenGL) behind the same contract: to compare with, in pictures and in speed.
 
-Colours are plain: a pattern is drawn in the mean of its two colours. Cones and tori are meshes; round things have the
-number of facets that is MuJoCo's default. The nearest centimetre before a camera and what lies further than a kilometre
-are not drawn. Where it differs from the contract: under `shadows` planes cast them too, so walls darken a floor.
+Images are drawn on planes (blurred where they are seen at an angle); on other solids they are of their mean colour, and
+patterns are of the mean of their two, everywhere. Cones and tori are meshes; round things have the number of facets
+that is MuJoCo's default. The nearest centimetre before a camera and what lies further than a kilometre are not drawn.
+Where it differs from the contract: under `shadows` planes cast them too, so walls darken a floor.
 
 It needs an off-screen OpenGL library, and finds it by `MUJOCO_GL` (egl, osmesa or glfw; egl unless that is set). Nothing
 is imported before `load`. OpenGL belongs to a thread, so one thread of this module makes all of its calls.
@@ -195,6 +196,7 @@ class _Stage:
         self._scene.flags[flags.mjRND_SHADOW] = shadows
         for flag in (flags.mjRND_HAZE, flags.mjRND_FOG, flags.mjRND_REFLECTION):
             self._scene.flags[flag] = False
+        self._fog, self._foggy = int(flags.mjRND_FOG), bool(batch.fog.any())
         self._modes = [int(flags.mjRND_SEGMENT), int(flags.mjRND_IDCOLOR)]
         self._planes = np.flatnonzero(batch.kind == _PLANE)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
@@ -244,7 +246,9 @@ class _Stage:
 
     def colour(self, rgb: np.ndarray) -> None:
         """The picture, into `rgb`."""
+        self._scene.flags[self._fog] = self._foggy
         self._mujoco.mjr_render(self._rect, self._scene, self._context)
+        self._scene.flags[self._fog] = False
         self._mujoco.mjr_readPixels(self._rgb, None, self._rect, self._context)
         rgb[...] = self._rgb[::-1]
 
@@ -273,6 +277,8 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
     spec.visual.map.znear, spec.visual.map.zfar = _NEAR, _FAR
     reach = geometry.reach(batch)
     spec.visual.map.shadowclip = reach
+    spec.visual.map.fogstart, spec.visual.map.fogend = batch.fog[0]
+    spec.visual.rgba.fog = (*batch.sky[0], 1.0)
     light = spec.visual.headlight
     light.active, light.ambient, light.diffuse, light.specular = 1, batch.ambient[0], np.zeros(3), np.zeros(3)
     sky = batch.sky[0]
@@ -293,6 +299,8 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
     colours = geometry.plain_colours(batch)
     for i, kind in enumerate(batch.kind.tolist()):
         look = {"rgba": (*colours[i], 1.0)}
+        if kind == _PLANE and batch.image[i] >= 0:
+            look = {"rgba": (*batch.colour[i, 0], 1.0), "material": _material(mujoco, spec, batch, i)}
         size = batch.size[i].astype(np.float64)
         body = spec.worldbody.add_body(pos=batch.position[i], quat=batch.rotation[i])
         if kind in (_CONE, _TORUS, _MESH):
@@ -306,6 +314,23 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
             name = f"mjGEOM_{scenes.KINDS[kind].upper()}"
             body.add_geom(type=getattr(mujoco.mjtGeom, name), size=size, contype=0, conaffinity=0, **look)
     return spec.compile()
+
+
+def _material(mujoco: ModuleType, spec: Any, batch: scenes.Scenes, i: int) -> str:
+    """Make what solid `i`, a plane, shows its image by; returns its name."""
+    picture, name = batch.images[batch.image[i]], f"image{i}"
+    h, w = picture.shape[:2]
+    periods = batch.texture_scale[i] * np.array([1, h / w])
+    # MuJoCo's pictures begin at the upper left corner of a plane, or where it has no bounds have their middle at its.
+    across, down = (float(0.5 - size / period) if size else 0.0 for size, period in zip(batch.size[i], periods))
+    picture = geometry.repeated(picture, h, w, down, across)
+    texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=w, height=h, nchannel=3)
+    texture.data = picture.tobytes()
+    material = spec.add_material(name=name, texuniform=True, specular=0, shininess=0)
+    # Repeats over two metres.
+    material.texrepeat = 2 / periods
+    material.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
+    return name
 
 
 def _triangles(batch: scenes.Scenes, i: int) -> dict[str, np.ndarray]:

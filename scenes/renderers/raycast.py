@@ -1,8 +1,9 @@
 """The default renderer: a ray caster on all CPU cores, without OpenGL, display or driver.
 
-It draws every kind of solid and texture of `scenes`, several lights, hard shadows and supersampling. The same inputs
-give the same bytes with any number of threads. `kernels/` holds its inner loops; numba compiles them on first use (said
-on standard error, kept for the next time).
+It draws every kind of solid and texture of `scenes`, several lights, hard shadows, fog and supersampling, through
+pinholes and orthographic cameras, and has every sensor of the contract. The same inputs give the same bytes with any
+number of threads. `kernels/` holds its inner loops; numba compiles them on first use (said on standard error, kept for
+the next time).
 
 Why its own threads: numba's threading layers abort when two threads launch at once, or after a fork, or cost a library
 that some machines lack; a frame is enough work to be handed to a plain thread, and numba's code lets go of the lock.

@@ -181,3 +181,25 @@ def test_without_opengl_one_line_names_the_packages():
     assert done.returncode == 0, done.stderr
     told = done.stdout.strip()
     assert "\n" not in told and "libegl1 libgl1-mesa-dri" in told and "libosmesa6" in told
+
+
+@pytest.mark.opengl
+def test_images_of_planes_and_fog_agree(rooms_seen):
+    drawn = rooms_seen[0][:2]
+    v, u = np.indices((48, 64))
+    picture = np.stack([4 * u, 5 * v, 128 + 60 * np.sin(u / 5)], -1).astype(np.uint8)
+    shown = (drawn.kind == 0).astype(np.int32)
+    dressed = dataclasses.replace(
+        drawn, images=(picture,), image=shown - 1, texture=shown * scenes.TEXTURES.index("image"),
+        texture_scale=np.full(len(shown), 1.5, np.float32), fog=np.tile(np.float32([1.5, 7]), (2, 1)),
+        colour=np.where(shown[:, None, None] == 1, np.float32(1), drawn.colour),
+    )  # fmt: skip
+    view = cameras(4)
+    view = dataclasses.replace(view, position=view.position[2:], rotation=view.rotation[2:], scene=view.scene[:2])
+    ours, theirs = (renderers.load(name, dressed).render(view) for name in ("raycast", "mujoco"))
+    within = inner(ours.ids) & (theirs.ids == ours.ids)
+    off = np.abs(theirs.rgb.astype(int) - ours.rgb.astype(int)).max(-1)
+    floor = within & np.isin(ours.ids, np.flatnonzero(drawn[:1].kind == 0))
+    # Where two pictures meet, and where MuJoCo's are blurred, they differ.
+    assert np.median(off[floor]) <= 5 and np.quantile(off[within & ~floor], 0.9) <= 6
+    assert np.median(np.abs(theirs.rgb.astype(int) - renderers.load("raycast", drawn).render(view).rgb)[floor]) > 20

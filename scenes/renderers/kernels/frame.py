@@ -249,9 +249,7 @@ def draw_frame(
             if skin >= chunks.IMAGE:
                 if not flat:
                     chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
-                pictures.filter_light(
-                    s, n, flat, sums, places[skin - chunks.IMAGE], s[chunks.PX : chunks.PX + np.uintp(3)]
-                )
+                pictures.filter_light(s, n, flat, sums, places[skin - chunks.IMAGE], edge[0])
                 chunks.no_mix(s, n)
             elif flat:
                 chunks.flat_texture(skin, s, n)

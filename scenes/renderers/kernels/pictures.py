@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from scenes.renderers.kernels import chunks, surfaces
-from scenes.renderers.kernels.surfaces import INF, LOOP, ZERO
+from scenes.renderers.kernels.surfaces import INF, LOOP, ONE, ZERO
 
 BORDER = np.float32(0.4)
 """How much of a unit normal must lie along an axis for the picture along that axis to show."""
@@ -28,31 +28,6 @@ def table(images) -> tuple[np.ndarray, np.ndarray]:
         own[1:, 1:] = image.cumsum(0, dtype=np.uint32).cumsum(1, dtype=np.uint32)
     places = [(begin, h, w) for begin, (h, w) in zip(ends[:-1].tolist(), shapes)]
     return sums, np.array(places, np.int64).reshape(-1, 3)
-
-
-@numba.njit(**LOOP)
-def _within(sums, begin, h, w, row, column, channel):
-    """Sum over what lies above and left of a point of one picture, between the table's entries linear in both."""
-    i, j = min(int(row), h - 1), min(int(column), w - 1)
-    a, b, at = row - i, column - j, begin + i * (w + 1) + j
-    upper = sums[at, channel] * (1 - b) + sums[at + 1, channel] * b
-    lower = sums[at + w + 1, channel] * (1 - b) + sums[at + w + 2, channel] * b
-    return upper * (1 - a) + lower * a
-
-
-@numba.njit(**LOOP)
-def _up_to(sums, begin, h, w, row, column, channel):
-    """The same up to a point less than two sizes away: the picture repeats."""
-    down, across = row > h, column > w
-    row, column = row - h if down else row, column - w if across else column
-    total = _within(sums, begin, h, w, row, column, channel)
-    if down:
-        total += _within(sums, begin, h, w, h, column, channel)
-    if across:
-        total += _within(sums, begin, h, w, row, w, channel)
-    if down and across:
-        total += _within(sums, begin, h, w, h, w, channel)
-    return total
 
 
 @numba.njit(**LOOP)
@@ -73,10 +48,22 @@ def _look_up(sums, place, u, v, fu, fv, weight, seen):
     left, width = _window(0.5 * w + float(u) * w, float(fu) * w, w)
     top, height = _window(0.5 * h - float(v) * w, float(fv) * w, h)
     share = weight / (255.0 * width * height)
-    for c in range(3):
-        total = _up_to(sums, begin, h, w, top + height, left + width, c) + _up_to(sums, begin, h, w, top, left, c)
-        total -= _up_to(sums, begin, h, w, top, left + width, c) + _up_to(sums, begin, h, w, top + height, left, c)
-        seen[c] += np.float32(share * total)
+    # Corners of the window; then, where one lies beyond the picture, which repeats, the whole pictures before it.
+    for corner in range(16):
+        low, right, down, across = corner & 1, corner & 2, corner & 4, corner & 8
+        y, x = top + height if low else top, left + width if right else left
+        if (down and y <= h) or (across and x <= w):
+            continue
+        y, x = y - h if y > h else y, x - w if x > w else x
+        y, x = h if down else y, w if across else x
+        # The table's entries, linear in between.
+        i, j = min(int(y), h - 1), min(int(x), w - 1)
+        a, b, at = y - i, x - j, begin + i * (w + 1) + j
+        signed = share if (low > 0) == (right > 0) else -share
+        for c in range(3):
+            upper = sums[at, c] * (1 - b) + sums[at + 1, c] * b
+            lower = sums[at + w + 1, c] * (1 - b) + sums[at + w + 2, c] * b
+            seen[c] += signed * (upper * (1 - a) + lower * a)
 
 
 @numba.njit(**LOOP)
@@ -89,28 +76,29 @@ def filter_light(s, n, flat, sums, place, seen):
         flat: Whether this is a plane, whose points are U and V.
         sums: Of `table`, as is the next one's row.
         place: Of the picture.
-        seen: Scratch, 3.
+        seen: Scratch, float64, 3.
     """
     for i in range(n * int(chunks.LANES)):
         i = np.uintp(i)
         if not s[chunks.T + i] < INF:
             continue
-        seen[:] = ZERO
+        seen[0] = seen[1] = seen[2] = 0
+        nx, ny, nz = s[chunks.NX + i], s[chunks.NY + i], s[chunks.NZ + i]
+        x, y, z = max(abs(nx) - BORDER, ZERO), max(abs(ny) - BORDER, ZERO), max(abs(nz) - BORDER, ZERO)
         if flat:
-            _look_up(sums, place, s[chunks.U + i], s[chunks.V + i], s[chunks.FU + i], s[chunks.FV + i], 1.0, seen)
-        else:
-            # In periods: u along x, v along z, w along y.
-            u, v, w = s[chunks.U + i], s[chunks.V + i], s[chunks.W + i]
-            fu, fv, fw = s[chunks.FU + i], s[chunks.FV + i], s[chunks.FW + i]
-            nx, ny, nz = s[chunks.NX + i], s[chunks.NY + i], s[chunks.NZ + i]
-            x, y, z = max(abs(nx) - BORDER, ZERO), max(abs(ny) - BORDER, ZERO), max(abs(nz) - BORDER, ZERO)
-            share = 1.0 / max(x + y + z, surfaces.TINY)
-            if x > ZERO:
-                _look_up(sums, place, w if nx > ZERO else -w, v, fw, fv, x * share, seen)
-            if y > ZERO:
-                _look_up(sums, place, -u if ny > ZERO else u, v, fu, fv, y * share, seen)
-            if z > ZERO:
-                _look_up(sums, place, u if nz > ZERO else -u, w, fu, fw, z * share, seen)
-        s[chunks.RED + i] *= seen[0]
-        s[chunks.GREEN + i] *= seen[1]
-        s[chunks.BLUE + i] *= seen[2]
+            x, y, z, nz = ZERO, ZERO, ONE, ONE
+        share = 1.0 / max(x + y + z, surfaces.TINY)
+        # Of a plane u is x and v is y; of others u is x, v is z and w is y.
+        u, v, w = s[chunks.U + i], s[chunks.V + i], s[(chunks.V if flat else chunks.W) + i]
+        fu, fv, fw = s[chunks.FU + i], s[chunks.FV + i], s[(chunks.FV if flat else chunks.FW) + i]
+        for axis in range(3):
+            weight = x if axis == 0 else (y if axis == 1 else z)
+            if weight > ZERO:
+                # As one sees it who looks at that side.
+                right = w if axis == 0 else (-u if axis == 1 else u)
+                right = right if (nx if axis == 0 else (ny if axis == 1 else nz)) > ZERO else -right
+                up, wide, high = w if axis == 2 else v, fw if axis == 0 else fu, fw if axis == 2 else fv
+                _look_up(sums, place, right, up, wide, high, weight * share, seen)
+        s[chunks.RED + i] *= np.float32(seen[0])
+        s[chunks.GREEN + i] *= np.float32(seen[1])
+        s[chunks.BLUE + i] *= np.float32(seen[2])
