@@ -9,6 +9,7 @@ import pytest
 
 import scenes
 from scenes import renderers
+from scenes.geometry import meshes
 from scenes.kit import errors
 from scenes.renderers import raycast
 from tests.scenes import test_raycast as oracle
@@ -209,3 +210,23 @@ def test_nothing_is_allocated_per_call(given):
         tracemalloc.stop()
     # One frame of any sensor takes more; most of this is what checks the types in tests.
     assert peak < 2 * size * size
+
+
+@pytest.mark.parametrize("extent", [None, 2.6])
+def test_a_mesh_of_a_box_is_seen_as_the_box(extent):
+    """With every sensor, in shadows and under an image."""
+    attitude = oracle.quaternion(np.random.default_rng(3))
+    solids = [oracle.FLOOR, ("box", (0.5, 0.3, 0.4), (0.2, 0.1, 0.9), attitude, "image")]
+    box = oracle.scene_of(solids, [((-1.5, 0.5, 2.5), (0.6, 0.5, 0.4), False)])
+    made = scenes.Mesh(*meshes.mesh(scenes.KINDS.index("box"), np.array((0.5, 0.3, 0.4))))
+    kind = np.array([0, scenes.KINDS.index("mesh")], np.int32)
+    size = np.float32([box.size[0], (1, 1, 1)])
+    mesh = dataclasses.replace(box, kind=kind, size=size, meshes=(made,), mesh=np.array([-1, 0], np.int32))
+    cameras, other = (oracle.camera((-1.6, -0.9 + shift, 1.6, 0.5, -0.35), 60, 70, extent=extent) for shift in (0, 0.2))
+    a, b = (watched(scene, cameras, flow_to=(other, None), shadows=True) for scene in (box, mesh))
+    same = a.ids == b.ids
+    assert same.mean() > 0.995 and (a.ids == 1).sum() > 300
+    for name in EVERY:
+        x, y = getattr(a, name)[same].astype(float), getattr(b, name)[same].astype(float)
+        near = np.isclose(x, y, atol=1.01 if name in ("rgb", "albedo") else 2e-3)
+        assert near.mean() > 0.99, name
