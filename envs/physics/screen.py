@@ -4,6 +4,7 @@ As long as neither lights nor cameras turn, which is so for models that run abou
 is handed nothing but the poses of solids.
 """
 
+import dataclasses
 from typing import Any
 
 import mujoco
@@ -38,7 +39,7 @@ class Screen:
         size: tuple[int, int],
         camera: int | str | mujoco.MjvCamera,
         renderer: str = "raycast",
-        sensors: tuple[str, ...] = renderers.SENSORS,
+        sensors: tuple[str, ...] = renderers.USUAL,
         **look: Any,
     ):
         self.stage, self.n, self.size, self.camera = stage, n, size, camera
@@ -63,7 +64,7 @@ class Screen:
         states = self._poser.states(qpos, *mocap)
         cameras = self.stage.cameras(states, *self.size, self.camera)
         rows = rows.astype(np.int32)
-        seen = scenes.Cameras(rows, cameras.position, cameras.rotation, cameras.fov, *self.size)
+        seen = dataclasses.replace(cameras, scene=rows)
         if not self._sensors:
             return seen, None
         places = np.where(self._suns[:, None], states.light_direction, states.light_position).reshape(len(rows), -1)

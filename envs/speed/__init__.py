@@ -45,7 +45,7 @@ class Options:
     """Rounds, of which the best counts."""
     n_mujoco: int = 16
     """Of the scenes, how many MuJoCo's own renderer draws, too; 0: it is left out."""
-    sensors: tuple[str, ...] = renderers.SENSORS
+    sensors: tuple[str, ...] = renderers.USUAL
     """What is drawn, of rgb, depth and ids."""
     cold: bool = False
     """Whether to measure, too, what the first picture of a new process costs, with compiled code kept and without."""

@@ -41,7 +41,7 @@ class Options:
     """All eleven MuJoCo environments of Gymnasium instead of the one of --env.id."""
     size: int = 64
     """Height and width of pictures, in pixels."""
-    sensors: tuple[str, ...] = renderers.SENSORS
+    sensors: tuple[str, ...] = renderers.USUAL
     """What is drawn, of rgb, depth and ids."""
     shadows: bool = False
     """Whether lights cast shadows, here and there."""
@@ -65,7 +65,7 @@ class Options:
     def __post_init__(self):
         renderers.check_sensors(self.sensors)
         if not self.sensors:
-            raise errors.CaveError(f"--sensors names none: choose from {', '.join(renderers.SENSORS)}", errors.USAGE)
+            raise errors.CaveError(f"--sensors names none: choose from {', '.join(renderers.USUAL)}", errors.USAGE)
         limits = dict.fromkeys(("n_states", "n_worlds", "n_steps", "rounds"), (1, 10**6))
         errors.within("benchmark", self, limits | {"size": (1, renderers.LARGEST), "supersample": (1, 8)})
 
@@ -259,7 +259,7 @@ def _pictures(env_id: str, config: Config, options: Options) -> Iterator[speed.R
     yield speed.Row("pictures", f"{env_id}, {solids}: ray caster", rates["ray caster"], "frames")
     if native is None:
         return
-    if set(options.sensors) == set(renderers.SENSORS):
+    if set(options.sensors) == set(renderers.USUAL):
         mine = draw(ours(env_id, config.camera, some, options.size, **look), qpos[:some])
         alike = agreement(mine, native.frames(qpos[:some]))
         told = (
