@@ -13,9 +13,9 @@ through as many channels as its state has, its deviations are bounded, its memor
 unit Gaussians. With `read="attention"` (ours, not the paper's) the query does not read the sum: patches of the query's
 image, each knowing its ray, attend to patches of the context's images, each knowing its own; with `depths`, every pixel
 besides looks up the context's colours at points along its ray (`nets.sweep`), the last of them where an empty room would
-be seen, and may show a blend of them: so much geometry is given, and `baseline/sweep` says what it is worth unlearned. A
-narrow summary of a few slots per view, again summed over views, is trained beside as the code for agents. Several
-queries of a scene share one reading of its context.
+be seen, looks again around the likeliest, and may show a blend of them: so much geometry is given, and `baseline/sweep`
+says what it is worth unlearned. A narrow summary of a few slots per view, again summed over views, is trained beside as the
+code for agents. Several queries of a scene share one reading of its context.
 
     python -m learners.train gqn --env rooms
 
@@ -82,8 +82,10 @@ class Config:
     """Attention heads within a view, and of each slot."""
     depths: int = 0
     """Points along each pixel's ray at which the context's colours are looked up (read by attention); 0: none."""
-    coarse: int = 1
-    """Pixels of the image along the edge of one at which they are looked up."""
+    coarse: int = 2
+    """Pixels of the image along the edge of one at which they are looked up first."""
+    fine: int = 6
+    """Points of a closer look at every pixel, around the depths that the first found likely."""
     n_slots: int = 16
     """Slots of the code for agents (read by attention)."""
     slot_dim: int = 32
@@ -126,10 +128,11 @@ class Config:
         limits |= dict.fromkeys(("n_layers", "hidden", "z_channels", "canvas", "heads", "encoder_heads"), many)
         limits |= dict.fromkeys(("n_slots", "slot_dim", "n_components"), many)
         limits |= dict.fromkeys(("refine", "n_encoder_blocks", "n_read_blocks"), (0, 100))
-        limits |= {"kernel": (1, 99), "patch": (1, 64), "depths": (0, 256), "coarse": (1, 64)}
+        limits |= {"kernel": (1, 99), "patch": (1, 64), "depths": (0, 256), "coarse": (1, 64), "fine": (3, 64)}
         limits |= {"sigma_start": (1e-3, 10.0), "sigma_end": (1e-3, 10.0), "sigma_anneal": (1e-9, 1.0)}
         errors.within("gqn", self, {**limits, **learners.SCHEDULE})
-        for name, whole in (("patch", "image_size"), ("coarse", "image_size"), ("heads", "representation_dim")):
+        parts = [("patch", "image_size"), ("heads", "representation_dim"), *[("coarse", "patch")] * bool(self.depths)]
+        for name, whole in parts:
             part, size = getattr(self, name), getattr(self, whole)
             if size % part:
                 raise errors.CaveError(f"gqn: {name} is {part}, wanted a divisor of {whole}, {size}", errors.USAGE)
@@ -171,6 +174,8 @@ class Reading(NamedTuple):
     """Where it begins to paint; None: nowhere."""
     base: Float[Tensor, "n 3 h w"] | float = 0.0
     """What is added to what it paints."""
+    draft: Float[Tensor, "n 3 y x"] | None = None
+    """A smaller picture that should be right, too."""
 
 
 class SumReader(nn.Module):
@@ -244,10 +249,12 @@ class AttentionReader(nn.Module):
         self.blocks = nn.ModuleList(attention.Block(dim, heads, dim) for _ in range(config.n_read_blocks))
         self.leave = nn.LayerNorm(dim)
         self.condition = dim
-        self.start = nn.ConvTranspose2d(dim, config.canvas, config.patch, config.patch)
-        self.sweep_size = config.image_size // config.coarse
-        self.weave = sweep.Weave(config.depths, config.canvas, 2 * config.canvas) if config.depths else None
-        self.register_buffer("shares", torch.linspace(1.0, 0.2, max(config.depths, 1)), persistent=False)
+        self.image_size, self.depths = config.image_size, config.depths
+        sizes = config.depths, config.fine, config.coarse, config.patch, dim, config.canvas, 2 * config.canvas
+        if config.depths:
+            self.weave = sweep.Weave(*sizes)
+        else:
+            self.start = nn.ConvTranspose2d(dim, config.canvas, config.patch, config.patch)
         # The agents' code: slots read each view alone and are summed, so that a new view is one more term.
         self.n_slots, pooled = config.n_slots, config.encoder_heads * dim
         self.attend = nn.Linear(dim, config.n_slots * config.encoder_heads, bias=False)
@@ -320,15 +327,11 @@ class AttentionReader(nn.Module):
             x = x + block.own(normed, normed)
             x = x + block.think(x)
         condition = rearrange(self.leave(x), "n (y x) d -> n d y x", y=self.grid)
-        canvas = self.start(condition)
-        if self.weave is None:
-            return Reading(condition, canvas)
-        swept = sweep.sweep(image, poses, queries, self.shares, self.sweep_size, self.fov, self.extent)
-        if swept.shape[-1] != canvas.shape[-1]:
-            swept = F.interpolate(swept.flatten(1, 2), canvas.shape[-2:], mode="bilinear").unflatten(
-                1, swept.shape[1:3]
-            )
-        return Reading(condition, *self.weave(swept, canvas))
+        if not self.depths:
+            return Reading(condition, self.start(condition))
+        look = lambda shares, size: sweep.sweep(image, poses, queries, shares, size, self.fov, self.extent)
+        woven = self.weave(condition, look, self.image_size)
+        return Reading(condition, *woven)
 
     def code(self, views: Float[Tensor, "b v p d"]) -> Float[Tensor, "b v k s"]:
         """What each view adds to the slots."""
@@ -369,6 +372,10 @@ class Learner(nn.Module):
         for _ in range(config.refine):
             layers += [nn.Conv2d(config.canvas, config.canvas, 3, padding=1), nn.SiLU()]
         self.finish = nn.Sequential(*layers, nn.Conv2d(config.canvas, 3, 1))
+        if config.read == "attention" and config.depths:
+            # There is a picture already: painting begins as a faint change to it.
+            self.finish[-1].weight.data.mul_(0.1)
+            self.finish[-1].bias.data.zero_()
 
     @property
     def n_views(self) -> int:
@@ -414,6 +421,10 @@ class Learner(nn.Module):
             "psnr_posterior": images.psnr(mean, truth).mean(),
             "sigma": torch.tensor(sigma),
         }
+        if reading.draft is not None:
+            shrunk = F.avg_pool2d(truth, c.coarse)
+            loss = loss - c.coarse**2 / 2 * draw.log_likelihood(shrunk, reading.draft, sigma).mean()
+            metrics["psnr_draft"] = images.psnr(reading.draft, shrunk).mean()
         if c.read == "attention":
             sketch = self.reader.sketch(self.reader.code(views).sum(1), queries)
             small = reduce(truth, "n c (y p) (x r) -> n c y x", "mean", p=c.patch, r=c.patch)
@@ -485,7 +496,8 @@ class Learner(nn.Module):
     ) -> Float[Tensor, "b 3 h w"]:
         """The query as cameras and walls alone tell it; `elsewhere` is what pixels show that no view sees."""
         end = torch.ones(1, device=image.device)
-        swept = sweep.sweep(image, poses, query, end, image.shape[-1], self.spec.fov, self.spec.extent)[:, 0]
+        swept = sweep.sweep(image, poses, query, end, image.shape[-1], self.spec.fov, self.spec.extent)[..., 0, :]
+        swept = rearrange(swept, "b y x c -> b c y x")
         return torch.where(swept[:, 7:] > 0, swept[:, :3] + 0.5, elsewhere)
 
     @torch.no_grad()
