@@ -61,60 +61,72 @@ def sweep(
     """
     with torch.autocast(images.device.type, enabled=False):  # low precision would miss the pixels
         images, poses, queries = images.float(), poses.float(), queries.float()
-        b, q, s = len(images), queries.shape[1], shares.shape[-1]
         origins, directions = rays.ray_grid(queries, fov, size, size)
         reach = rays.leaving(origins, directions, extent)[..., None] * directions
-        if images.device.type == "cpu":
-            made = images.new_empty(b * q, size, size, s, N_CHANNELS)
-            given = (
-                rearrange(images, "b v c h w -> b v h w c") - 0.5, rays.camera_axes(poses), poses[..., :3],
-                origins.flatten(0, 1), reach.flatten(0, 1), shares.expand(1, 1, 1, s) if shares.ndim == 1 else shares,
-            )  # fmt: skip
-            arrays = [value.contiguous().numpy() for value in given]
-            points.look_up(*arrays, math.tan(fov / 2), made.numpy(), torch.get_num_threads())
-            return made
-        reach = reach.flatten(2, 3)
-        along = shares.expand(b * q, size, size, s) if shares.ndim == 1 else shares
-        along = rearrange(along, "(b q) y x s -> b q s (y x)", q=q).contiguous()
-        make = lambda *shape: images.new_zeros(b, *shape, q * s, size**2)
-        near, wide, total, squares = make(3), make(3), make(3), make()
-        near_weight, wide_weight, count = make(), make(), make()
-        # View by view: what one view adds fits into a cache.
-        for image, pose in zip(images.unbind(1), poses.unbind(1), strict=True):
-            # A point in the view's frame is linear in its share of the way: where the query stands, and so much of the reach.
-            axes = rays.camera_axes(pose)[:, None]
-            at = (axes @ (origins - pose[:, None, :3])[..., None])[..., None]
-            step = (axes @ reach.mT)[..., None, :]
-            x, y, z = (torch.addcmul(at[:, :, i], along, step[:, :, i]) for i in range(3))
-            lx, ly, lz = step.unbind(2)
-            # The cosine between the lines on which the view and the query see the point, from 0 to 1.
-            cosine = (lx * x).addcmul_(ly, y).addcmul_(lz, z)
-            cosine *= (lx * lx + ly * ly + lz * lz).clamp_min(1e-6).rsqrt()
-            cosine *= (x * x).addcmul_(y, y).addcmul_(z, z).clamp_min_(1e-6).rsqrt_()
-            cosine = cosine.add_(1).mul_(0.5).flatten(1, 2)
-            ahead = z > 1e-3
-            z = (z * math.tan(fov / 2)).clamp_min_(1e-3)
-            x, y = x.div_(z), y.div_(z).neg_()
-            inside = (ahead & (torch.maximum(x.abs(), y.abs()) < 1)).to(x.dtype).flatten(1, 2)
-            places = torch.stack([x, y], -1).flatten(1, 2)
-            colour = F.grid_sample(image - 0.5, places, padding_mode="border", align_corners=False)
-            for sums, weight, power in ((near, near_weight, NEAR), (wide, wide_weight, WIDE)):
-                # A view from the other side still counts where no other sees the point.
-                w = cosine.pow(power).add_(1e-4).mul_(inside)
-                sums.addcmul_(colour, w[:, None])
-                weight += w
-            count += inside
-            for channel in range(3):
-                seen = colour[:, channel] * inside
-                total[:, channel] += seen
-                squares.addcmul_(colour[:, channel], seen)
-        near /= near_weight.clamp_min(1e-6)[:, None]
-        wide /= wide_weight.clamp_min(1e-6)[:, None]
-        squares /= count.clamp_min(1)
-        total /= count.clamp_min(1)[:, None]
-        spread = (squares - sum(channel.square() for channel in total.unbind(1))).clamp_min(0).sqrt()
-        made = torch.cat([near, wide, spread[:, None], count[:, None] / images.shape[1]], 1)
-        return rearrange(made, "b c (q s) (y x) -> (b q) y x s c", q=q, y=size)
+        shares = shares if shares.ndim > 1 else shares.expand(1, 1, 1, -1)
+        if images.device.type != "cpu":
+            return look_up(images, poses, origins, reach, shares, math.tan(fov / 2))
+        made = images.new_empty(queries.shape[1] * len(images), size, size, shares.shape[-1], N_CHANNELS)
+        given = (
+            rearrange(images, "b v c h w -> b v h w c") - 0.5, rays.camera_axes(poses), poses[..., :3],
+            origins.flatten(0, 1), reach.flatten(0, 1), shares,
+        )  # fmt: skip
+        arrays = [value.contiguous().numpy() for value in given]
+        points.look_up(*arrays, math.tan(fov / 2), made.numpy(), torch.get_num_threads())
+        return made
+
+
+def look_up(
+    images: Float[Tensor, "b v 3 h w"],
+    poses: Float[Tensor, "b v 5"],
+    origins: Float[Tensor, "b q 3"],
+    reach: Float[Tensor, "b q y x 3"],
+    shares: Float[Tensor, "one_or_n one_or_y one_or_x s"],
+    tangent: float,
+) -> Float[Tensor, "n y x s c"]:
+    """What `points.look_up` does, on any device."""
+    b, q, size, s = len(images), reach.shape[1], reach.shape[2], shares.shape[-1]
+    along = rearrange(shares.expand(b * q, size, size, s), "(b q) y x s -> b q s (y x)", q=q).contiguous()
+    reach = reach.flatten(2, 3)
+    make = lambda *shape: images.new_zeros(b, *shape, q * s, size**2)
+    near, wide, total, squares = make(3), make(3), make(3), make()
+    near_weight, wide_weight, count = make(), make(), make()
+    # View by view: what one view adds fits into a cache.
+    for image, pose in zip(images.unbind(1), poses.unbind(1), strict=True):
+        # A point in the view's frame is linear in its share of the way: where the query stands, and so much of the reach.
+        axes = rays.camera_axes(pose)[:, None]
+        at = (axes @ (origins - pose[:, None, :3])[..., None])[..., None]
+        step = (axes @ reach.mT)[..., None, :]
+        x, y, z = (torch.addcmul(at[:, :, i], along, step[:, :, i]) for i in range(3))
+        lx, ly, lz = step.unbind(2)
+        # The cosine between the lines on which the view and the query see the point, from 0 to 1.
+        cosine = (lx * x).addcmul_(ly, y).addcmul_(lz, z)
+        cosine *= (lx * lx + ly * ly + lz * lz).clamp_min(1e-6).rsqrt()
+        cosine *= (x * x).addcmul_(y, y).addcmul_(z, z).clamp_min_(1e-6).rsqrt_()
+        cosine = cosine.add_(1).mul_(0.5).flatten(1, 2)
+        ahead = z > 1e-3
+        z = (z * tangent).clamp_min_(1e-3)
+        x, y = x.div_(z), y.div_(z).neg_()
+        inside = (ahead & (torch.maximum(x.abs(), y.abs()) < 1)).to(x.dtype).flatten(1, 2)
+        places = torch.stack([x, y], -1).flatten(1, 2)
+        colour = F.grid_sample(image - 0.5, places, padding_mode="border", align_corners=False)
+        for sums, weight, power in ((near, near_weight, NEAR), (wide, wide_weight, WIDE)):
+            # A view from the other side still counts where no other sees the point.
+            w = cosine.pow(power).add_(1e-4).mul_(inside)
+            sums.addcmul_(colour, w[:, None])
+            weight += w
+        count += inside
+        for channel in range(3):
+            seen = colour[:, channel] * inside
+            total[:, channel] += seen
+            squares.addcmul_(colour[:, channel], seen)
+    near /= near_weight.clamp_min(1e-6)[:, None]
+    wide /= wide_weight.clamp_min(1e-6)[:, None]
+    squares /= count.clamp_min(1)
+    total /= count.clamp_min(1)[:, None]
+    spread = (squares - sum(channel.square() for channel in total.unbind(1))).clamp_min(0).sqrt()
+    made = torch.cat([near, wide, spread[:, None], count[:, None] / images.shape[1]], 1)
+    return rearrange(made, "b c (q s) (y x) -> (b q) y x s c", q=q, y=size)
 
 
 class Woven(NamedTuple):

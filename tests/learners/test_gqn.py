@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import types
 
 import numpy as np
@@ -374,6 +375,29 @@ def test_each_pixel_of_a_sweep_may_look_at_depths_of_its_own():
     for row, depth in enumerate(rows.tolist()):
         torch.testing.assert_close(made[:, row, :, 0], whole[:, row, :, depth])
     assert not torch.allclose(whole[:, :, :, 0], whole[:, :, :, 1])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_sweep_in_loops_agrees_with_one_in_tensors(own, threads):
+    """The loops serve CPUs, the tensors every other device."""
+    torch.manual_seed(1)
+    image, poses = views(b=3, v=6)
+    image = images.to_float(image)
+    shares = torch.rand(6, 9, 9, 4) if own else torch.tensor([1.0, 0.7, 0.2])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        made = sweep.sweep(image[:, :4], poses[:, :4], poses[:, 4:], shares, 9, 1.0, 7.0)
+    finally:
+        torch.set_num_threads(before)
+    origins, directions = rays.ray_grid(poses[:, 4:], 1.0, 9, 9)
+    reach = rays.leaving(origins, directions, 7.0)[..., None] * directions
+    shares = shares if own else shares.expand(1, 1, 1, -1)
+    wanted = sweep.look_up(image[:, :4], poses[:, :4], origins, reach, shares, math.tan(0.5))
+    off = (made - wanted).abs().amax(-1)  # on the edge of a picture rounding decides whether a point is in it
+    assert off.quantile(0.99) < 1e-3 and off.median() < 1e-5
+    assert (made[..., 7] > 0).float().mean() > 0.1
 
 
 def test_the_closer_look_is_around_what_the_first_found():
