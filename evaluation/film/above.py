@@ -54,6 +54,7 @@ def _with_agents(rooms: scenes.Scenes, poses: np.ndarray) -> scenes.Scenes:
         "texture_scale": np.ones(b),
         "colour": np.broadcast_to(_AGENT, (b, 2, 3)),
         "mesh": np.full(b, -1),
+        "image": np.full(b, -1),
     }
     fields = {}
     for name, value in added.items():

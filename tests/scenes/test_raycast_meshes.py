@@ -181,7 +181,7 @@ def test_a_box_of_triangles_is_a_box(light, shadows):
     box = trimesh.creation.box((2, 2, 2))
     mesh = scenes.Mesh(box.vertices.astype(np.float32), box.faces.astype(np.int32))
     pose = ((0.5, 0.3, 0.4), (0.2, 0.1, -0.4), (0.8, 0.36, 0.48, 0))
-    for texture in scenes.TEXTURES:
+    for texture in scenes.TEXTURES[: scenes.TEXTURES.index("image")]:
         one, two = (
             raycast.load(scene_of([FLOOR, (kind, *pose), ("sphere", (0.3, 0, 0), (-0.6, 0.6, 0.5), UPRIGHT)], light, texture),
                          shadows=shadows).render(camera(size=64))
