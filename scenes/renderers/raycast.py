@@ -340,7 +340,7 @@ class _Announce(event.Listener):
     def on_start(self, event) -> None:
         if not self._told:
             self._told = True
-            print("compiling the ray caster, once (about 15 s) ...", file=sys.stderr, flush=True)
+            print("compiling the ray caster, once (about half a minute) ...", file=sys.stderr, flush=True)
 
     def on_end(self, event) -> None:
         pass
