@@ -22,6 +22,7 @@ JOINTS = """
     <body mocap="true" pos="1 1 1"><geom size="0.1"/></body>
     <body name="flyer" pos="0 0 1"><freejoint/><geom type="box" size="0.1 0.2 0.3"/>
       <camera name="near" mode="trackcom" pos="0 -2 0" xyaxes="1 0 0 0 0 1"/>
+      <camera name="flat" mode="trackcom" pos="0 -2 0" xyaxes="1 0 0 0 0 1" projection="orthographic" fovy="3"/>
       <body pos="0.3 0 0" quat="0.8 0.6 0 0"><joint type="ball"/><geom type="capsule" size="0.05 0.2" pos="0 0 0.2"/>
         <body pos="0 0 0.4"><joint type="hinge" axis="1 2 3" pos="0.1 0 0"/><joint type="slide" axis="0 1 1"/>
           <geom type="ellipsoid" size="0.1 0.05 0.05" euler="10 20 30"/></body></body></body>
@@ -68,17 +69,18 @@ def test_fewer_states_and_none_at_all():
 
 
 @pytest.mark.parametrize("light", ['mode="fixed"', 'mode="trackcom"', 'mode="targetbody" target="flyer"'])
-def test_a_screen_shows_what_a_fresh_one_would(light):
+@pytest.mark.parametrize("camera", ["near", "flat"])
+def test_a_screen_shows_what_a_fresh_one_would(camera, light):
     """Moved bodies, a part of the rows, lights that move or turn: always as if everything had just been loaded."""
     stage = drawn.Stage(mujoco.MjModel.from_xml_string(JOINTS.replace('mode="trackcom"', light)))
-    kept, qpos = screen.Screen(stage, 5, (20, 24), "near"), random_positions(stage.model, 5)
+    kept, qpos = screen.Screen(stage, 5, (20, 24), camera), random_positions(stage.model, 5)
     rng, drawings = np.random.default_rng(3), set()
     for rows in ([1, 3], [0, 1, 2, 3, 4], [2], [0, 4], [0, 1, 2, 3, 4]):
         rows = np.array(rows)
         qpos[rows] += rng.normal(size=(len(rows), stage.model.nq)) * 0.1
         cameras, frames = kept.draw(rows, qpos[rows])
         states = stage.states([_forward(stage.model, positions) for positions in qpos[rows]])
-        fresh = stage.cameras(states, 20, 24, "near")
+        fresh = stage.cameras(states, 20, 24, camera)
         expected = renderers.load("raycast", stage.to_scenes(states, fresh)).render(fresh)
         np.testing.assert_allclose(cameras.position, fresh.position, atol=1e-6)
         far = np.abs(frames.rgb.astype(int) - expected.rgb).max(-1) > 1
