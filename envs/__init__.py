@@ -32,6 +32,7 @@ an episode is the same in any face, beside any number of other worlds and after 
 """
 
 import abc
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -56,6 +57,22 @@ state   float32, everything true that matters to the task, in the body's own fra
 
 ROOT = seeds.derive(0, "envs", "episodes")
 """The scenes of episodes are those of this seed, with the index that `World.scene_index` gives."""
+
+
+def settle(
+    name: str, known: Mapping[str, Any], split: str, size: tuple[int, int] | None, image_size: int
+) -> tuple[Any, tuple[int, int]]:
+    """The split of that name among an environment's `known` ones, and the size of its pictures: `size`, or a square.
+
+    Raises:
+        errors.CaveError: there is no such split, or pictures would have no pixels.
+    """
+    if split not in known:
+        raise errors.unknown("split", split, known)
+    size = (image_size, image_size) if size is None else (int(size[0]), int(size[1]))
+    if min(size) < 1:
+        raise errors.CaveError(f"{name}: pictures must have at least one pixel, not {size}", errors.USAGE)
+    return known[split], size
 
 
 class World(abc.ABC):

@@ -118,13 +118,7 @@ class World(envs.World):
     def __init__(
         self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
     ):
-        known = splits(config)
-        if split not in known:
-            raise errors.unknown("split", split, known)
-        self._split = known[split]
-        size = (config.image_size, config.image_size) if size is None else (int(size[0]), int(size[1]))
-        if min(size) < 1:
-            raise errors.CaveError(f"gymnasium: pictures must have at least one pixel, not {size}", errors.USAGE)
+        self._split, size = envs.settle("gymnasium", splits(config), split, size, config.image_size)
         spec = registered.find(config.id)
         env = registered.make(config.id)
         model = getattr(env.unwrapped, "model", None)

@@ -167,15 +167,9 @@ class World(envs.World):
     def __init__(
         self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
     ):
-        known = splits(config)
-        if split not in known:
-            raise errors.unknown("split", split, known)
-        self._split = known[split]
+        self._split, size = envs.settle("rooms", splits(config), split, size, config.image_size)
         self._k = k = self._split.objects.width
         self._far = 2 * config.side
-        size = (config.image_size, config.image_size) if size is None else (int(size[0]), int(size[1]))
-        if min(size) < 1:
-            raise errors.CaveError(f"rooms: pictures must have at least one pixel, not {size}", errors.USAGE)
         n_action = len(_MOVES) if config.actions == "discrete" else 2
         action_space = spaces.Discrete(len(_MOVES)) if config.actions == "discrete" else spaces.Box(-1.0, 1.0, (2,))
         ends = np.array([config.side / 2, config.side / 2, EYE_HEIGHT, 3.2, 1.6], np.float32)
