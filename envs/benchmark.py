@@ -43,11 +43,7 @@ def main(argv: list[str]) -> list[speed.Row]:
         given, _, config = options.parse(f"{PROG} {name}", rest, models.Options, None, module.Config)
         what = f"{given.n_states} states of each model"
         parts, out, drawn = (models.measure(config, given),), given.sheet, models.sheet
-    origin = runs.provenance()
-    machine = origin["machine"] | {"n_threads": speed.n_cores()}
-    print(
-        f"{machine['cpu']}: {machine['n_cores']} cores, {machine['n_threads']} threads; the best of {given.rounds} rounds"
-    )
+    origin = speed.introduce(given.rounds)
     print(f"{what}, {given.size} x {given.size}: {', '.join(given.sensors)}\n")
     rows = []
     for row in itertools.chain(*parts):
@@ -56,7 +52,7 @@ def main(argv: list[str]) -> list[speed.Row]:
         print(row.what if math.isnan(row.rate) else f"{row.part:12} {row.what:48} {figure:24} {row.note}", flush=True)
     if given.json:
         told = {
-            "provenance": origin | {"machine": machine},
+            "provenance": origin,
             "options": options.to_dict(given),
             "env": options.to_dict(config),
         }

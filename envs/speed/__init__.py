@@ -22,7 +22,7 @@ import envs
 import scenes
 from scenes import renderers
 from scenes.geometry import meshes
-from scenes.kit import errors, seeds
+from scenes.kit import errors, runs, seeds
 
 _TURN = 0.1
 
@@ -272,6 +272,14 @@ def plot(module: ModuleType, config: Any, options: Options) -> bytes:
     from envs.speed import plots  # here, since a table needs no matplotlib
 
     return plots.costs(module, config, options)
+
+
+def introduce(rounds: int) -> dict[str, Any]:
+    """Say on what machine is measured; returns that with all else that figures come with."""
+    origin = runs.provenance()
+    machine = origin["machine"] | {"n_threads": n_cores()}
+    print(f"{machine['cpu']}: {machine['n_cores']} cores, {machine['n_threads']} threads; the best of {rounds} rounds")
+    return origin | {"machine": machine}
 
 
 def n_cores() -> int:

@@ -132,11 +132,7 @@ def _agreement(pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> str:
 def main(argv: list[str]) -> list[speed.Row]:
     """Measure and print what a command line asks for; returns its rows."""
     given, _, _ = options.parse("python -m envs.benchmark pybullet", argv, Options, None, None)
-    origin = runs.provenance()
-    machine = origin["machine"] | {"n_threads": speed.n_cores()}
-    print(
-        f"{machine['cpu']}: {machine['n_cores']} cores, {machine['n_threads']} threads; the best of {given.rounds} rounds"
-    )
+    origin = speed.introduce(given.rounds)
     print(f"{given.n_states} states of each URDF, {given.size} x {given.size}: rgb, depth and ids\n")
     rows = []
     for name in URDFS:
@@ -145,7 +141,7 @@ def main(argv: list[str]) -> list[speed.Row]:
             figure = f"{row.rate:12,.0f} {row.unit}/s" if np.isfinite(row.rate) else ""
             print(f"{row.part:22} {row.what:20} {figure:20} {row.note}".rstrip(), flush=True)
     if given.json:
-        told = {"provenance": origin | {"machine": machine}, "options": options.to_dict(given)}
+        told = {"provenance": origin, "options": options.to_dict(given)}
         told["rows"] = [
             {**dataclasses.asdict(row), "rate": row.rate if np.isfinite(row.rate) else None} for row in rows
         ]
