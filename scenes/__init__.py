@@ -175,14 +175,14 @@ class Scenes:
         counts = self.n_solids[chosen]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(self.offsets.dtype)
         flat = np.repeat(self.offsets[:-1][chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
-        solids = {name: getattr(self, name)[flat] for name in _SOLID_FIELDS}
+        solids = {name: getattr(self, name)[flat] for name in SOLID_FIELDS}
         per_scene = {name: getattr(self, name)[chosen] for name in _SCENE_FIELDS}
         factors = {name: value[chosen] for name, value in self.factors.items()}
         return dataclasses.replace(self, offsets=offsets, factors=factors, **solids, **per_scene)
 
     def to_json(self) -> str:
         """These scenes as JSON text; `Scenes.from_json` gives back equal arrays, bit by bit."""
-        arrays = {name: _encode(getattr(self, name)) for name in ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)}
+        arrays = {name: _encode(getattr(self, name)) for name in ("offsets", *SOLID_FIELDS, *_SCENE_FIELDS)}
         tree = {"schema": SCHEMA, "first_object": self.first_object, **arrays}
         if self.meshes:
             parts = [{name: getattr(mesh, name) for name in _MESH_FIELDS} for mesh in self.meshes]
@@ -210,7 +210,7 @@ class Scenes:
             given = tree.get("schema") if isinstance(tree, dict) else type(tree).__name__
             raise ValueError(f"not scenes: schema is {given!r}, wanted {SCHEMA!r}")
         try:
-            names = ("offsets", *_SOLID_FIELDS, *_SCENE_FIELDS)
+            names = ("offsets", *SOLID_FIELDS, *_SCENE_FIELDS)
             optional = {"mesh", "image", "fog"} - tree.keys()
             fields = {name: _decode(tree[name]) for name in names if name not in optional}
             factors = {name: _decode(value) for name, value in tree["factors"].items()}
@@ -273,7 +273,8 @@ class Scenes:
                 raise ValueError(f"scenes: factor {name} has {len(value)} rows, wanted {b}")
 
 
-_SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh", "image")
+SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh", "image")
+"""Names of the arrays of `Scenes` that hold one row for each solid."""
 _SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky", "fog")
 _MESH_FIELDS = ("vertices", "faces", "normals")
 
@@ -303,7 +304,7 @@ def join(batches: list[Scenes]) -> Scenes:
     """
     starts = np.cumsum([0] + [int(s.offsets[-1]) for s in batches])
     offsets = np.concatenate([[0]] + [s.offsets[1:] + start for s, start in zip(batches, starts)])
-    fields = {n: np.concatenate([getattr(s, n) for s in batches]) for n in (*_SOLID_FIELDS, *_SCENE_FIELDS)}
+    fields = {n: np.concatenate([getattr(s, n) for s in batches]) for n in (*SOLID_FIELDS, *_SCENE_FIELDS)}
     factors = {n: np.concatenate([s.factors[n] for s in batches]) for n in batches[0].factors}
     fields["meshes"], fields["mesh"] = _together([(s.meshes, s.mesh) for s in batches])
     fields["images"], fields["image"] = _together([(s.images, s.image) for s in batches])

@@ -32,7 +32,7 @@ def crowded(batch: scenes.Scenes, n: int) -> scenes.Scenes:
     ]
     flat, counts = np.concatenate(rows), [len(row) for row in rows]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(batch.offsets.dtype)
-    solids = {name: getattr(batch, name)[flat] for name in scenes._SOLID_FIELDS}
+    solids = {name: getattr(batch, name)[flat] for name in scenes.SOLID_FIELDS}
     return dataclasses.replace(batch, offsets=offsets, factors={}, **solids)
 
 

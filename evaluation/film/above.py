@@ -45,20 +45,21 @@ def _with_agents(rooms: scenes.Scenes, poses: np.ndarray) -> scenes.Scenes:
     c, s = np.cos(yaw / 2), np.sin(yaw / 2)
     rotation = np.stack([c * half, -s * half, c * half, s * half], -1)
     position = np.stack([poses[:, 0], poses[:, 1], np.maximum(poses[:, 2], 0.3)], -1)
-    added = {
-        "kind": np.full(b, scenes.KINDS.index("cone")),
-        "size": np.tile(np.array([0.27, 0.42, 0], np.float32), (b, 1)),
-        "position": position,
-        "rotation": rotation,
-        "texture": np.zeros(b, np.int64),
-        "texture_scale": np.ones(b),
-        "colour": np.broadcast_to(_AGENT, (b, 2, 3)),
-        "mesh": np.full(b, -1),
-        "image": np.full(b, -1),
-    }
+    agents = dataclasses.replace(
+        rooms,
+        kind=np.full(b, scenes.KINDS.index("cone")),
+        size=np.tile(np.array([0.27, 0.42, 0], np.float32), (b, 1)),
+        position=position.astype(np.float32),
+        rotation=rotation.astype(np.float32),
+        texture=np.zeros(b, np.int64),
+        texture_scale=np.ones(b, np.float32),
+        colour=np.broadcast_to(_AGENT, (b, 2, 3)),
+        mesh=None,
+        image=None,
+    )
     fields = {}
-    for name, value in added.items():
+    for name in scenes.SOLID_FIELDS:
         old = getattr(rooms, name)
-        fields[name] = np.insert(old, ends, value.astype(old.dtype), axis=0)
+        fields[name] = np.insert(old, ends, getattr(agents, name).astype(old.dtype), axis=0)
     offsets = rooms.offsets + np.arange(b + 1, dtype=rooms.offsets.dtype)
     return dataclasses.replace(rooms, offsets=offsets, **fields)

@@ -155,7 +155,7 @@ class Weave(nn.Module):
 
     def __init__(self, depths: int, fine: int, coarse: int, patch: int, condition: int, canvas: int, width: int):
         super().__init__()
-        self.coarse, self.width = coarse, width
+        self.coarse = coarse
         self.register_buffer("shares", torch.linspace(1.0, NEAREST, depths), persistent=False)
         # A U-net (Ronneberger et al. 2015, arXiv:1505.04597) from the first look's pixels down to patches and back.
         levels = (patch // coarse).bit_length() - 1

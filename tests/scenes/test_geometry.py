@@ -55,7 +55,7 @@ def with_meshes():
     one = some(1)[0]
     n = 3
     rows = np.arange(n)
-    fields = {name: getattr(one, name)[rows] for name in scenes._SOLID_FIELDS}
+    fields = {name: getattr(one, name)[rows] for name in scenes.SOLID_FIELDS}
     fields["kind"], fields["mesh"] = np.full(n, scenes.KINDS.index("mesh"), np.int32), rows.astype(np.int32)
     fields["size"] = np.float32([[1, 1, 1], [0.5, 0.4, 0.3], [1, 2, 1]])
     fields["position"] = np.float32([[0, 0, 0], [3, 0, 1], [0, 3, 1]])
