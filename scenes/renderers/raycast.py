@@ -270,6 +270,9 @@ class Handle:
             self._buffer("edge", (threads, 3, 5), np.float64),
             self._buffer("windows", (threads, n_lights, most, 4), np.int32),
         )
+        # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled.
+        simple = not (self._meshes or self._images)
+        sums = (None, None) if simple else self._sums
         walks = (
             self._buffer("pile", (threads, growth.PILE), np.int32),
             self._buffer("near", (threads, growth.PILE), np.float32),
@@ -280,14 +283,14 @@ class Handle:
         view = (eyes, turns, drawn, float(cameras.fov), extent, h, w)
         shapes = (self._first, self._count, self._kind)
         solids = (*shapes, self._texture, self._look, *places)
-        rest = (which, *view, ratio, self._shadows, *self._wanted, *solids, self._lights, self._air, *self._sums)
+        rest = (which, *view, ratio, self._shadows, *self._wanted, *solids, self._lights, self._air, *sums)
         more: dict[str, np.ndarray] = {}
         if "albedo" in self._more:
             more["albedo"] = self._buffer("albedo", (b, row), np.uint32)
             # Colour before light is what white light from everywhere shows, before a black sky.
             bare, white = self._lights[:, :0], self._buffer("white", self._air.shape, np.float32)
             white[:, :3] = 1
-            plain = (which, *view, ratio, False, True, False, *solids, bare, white, *self._sums)
+            plain = (which, *view, ratio, False, True, False, *solids, bare, white, *sums)
         if "normals" in self._more:
             more["normals"] = self._buffer("normals", (b, h, w, 3), np.float32)
             bodies = (which, *view, *shapes, self._look, *places, self._lights[:, :0].reshape(-1, 7))
@@ -300,7 +303,7 @@ class Handle:
 
         def work(thread: int) -> None:
             own, walk = [array[thread] for array in scratch], [array[thread] for array in walks]
-            forest = (*walk, *grown)
+            forest = None if simple else (*walk, *grown)
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
                 if "albedo" in more:
@@ -310,7 +313,7 @@ class Handle:
                 if "flow" in more:
                     _find_flow(begin, end, more["flow"], depth, ids, *motion)
 
-        _run(work, threads, (extent is None, *more))
+        _run(work, threads, (extent is None, simple, *more))
         arrays = {"rgb": rgb, **more}
         for name in arrays.keys() & {"rgb", "albedo"}:
             arrays[name] = arrays[name].view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)
@@ -340,7 +343,7 @@ class _Announce(event.Listener):
     def on_start(self, event) -> None:
         if not self._told:
             self._told = True
-            print("compiling the ray caster, once (about half a minute) ...", file=sys.stderr, flush=True)
+            print("compiling the ray caster, once (about 20 s) ...", file=sys.stderr, flush=True)
 
     def on_end(self, event) -> None:
         pass

@@ -38,7 +38,10 @@ FIXED = 12
 
 @numba.njit(**PLACED)
 def meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
-    """Depths and normals (of a plane, points of its texture) of a chunk; of a mesh, where it is nearer than `depth`."""
+    """Depths and normals (of a plane, points of its texture) of a chunk; of a mesh, where it is nearer than `depth`.
+
+    What is None as numba compiles, `extent` or `forest`, leaves the code that would need it out.
+    """
     size = look[:3]
     if kind == PLANE:
         if extent is None:
@@ -57,18 +60,16 @@ def meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
         chunks.meet_cone(s, blocks, start, n, g, size, extent)
     elif kind == ELLIPSOID:
         chunks.meet_ellipsoid(s, blocks, start, n, g, size, extent)
-    elif kind >= MESH:
-        trees.meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, kind - MESH)
-    else:
+    elif kind == TORUS:
         chunks.meet_torus(s, blocks, start, n, g, size, extent)
+    elif forest is not None:
+        trees.meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, kind - MESH)
 
 
 @numba.njit(**PLACED)
 def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest):
     if kind == TORUS:
         chunks.shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, extent)
-    elif kind >= MESH:
-        trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest, kind - MESH)
     elif kind == BOX:
         chunks.shade_box(s, blocks, start, n, g, size, light, is_sun, window, extent)
     elif kind == SPHERE:
@@ -79,8 +80,10 @@ def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, ex
         chunks.shade_cylinder(s, blocks, start, n, g, size, light, is_sun, window, extent)
     elif kind == CONE:
         chunks.shade_cone(s, blocks, start, n, g, size, light, is_sun, window, extent)
-    else:
+    elif kind == ELLIPSOID:
         chunks.shade_ellipsoid(s, blocks, start, n, g, size, light, is_sun, window, extent)
+    elif forest is not None:
+        trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest, kind - MESH)
 
 
 @numba.njit(**PLACED)
@@ -201,9 +204,9 @@ def draw_frame(
         rotation: k 4.
         lights: l 7: place or direction, colour, whether a sun.
         air: Ambient light (3), sky (3), where fog begins and ends.
-        sums: Of `pictures.table`, as is the next.
+        sums: Of `pictures.table`, as is the next; or both None, where no solid shows an image.
         places: p 3.
-        forest: Scratch and the trees of all meshes; see `geometry.trees.Forest`.
+        forest: Scratch and the trees of all meshes, see `geometry.trees.Forest`; None where there is no mesh.
     """
     stride = max(width, outlines.WIDE)
     view = outlines.axes(camera)
@@ -246,7 +249,7 @@ def draw_frame(
             elif not painted:
                 # What nobody looks at must still be a colour: names are kept beside it.
                 chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
-            if skin >= chunks.IMAGE:
+            if sums is not None and skin >= chunks.IMAGE:
                 if not flat:
                     chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
                 pictures.filter_light(s, n, flat, sums, places[skin - chunks.IMAGE], edge[0])
