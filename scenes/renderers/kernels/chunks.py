@@ -32,9 +32,6 @@ CLOSE = np.float32(2e-4)
 """How near a ray must come to a torus to meet it, in tube radii."""
 LIFT = np.float32(0.01)
 """How far above a torus, in tube radii, its rays to the light begin: its own surface must not stop them."""
-GRAZE = np.float32(0.05)
-INWARD = np.float32(0.02)
-"""Periods below the surface where solids' textures are read: a face on the border of two cells shows one of them."""
 MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
@@ -272,8 +269,7 @@ def lamplight(s, blocks, start, n, g, light, extent):
             ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
             t = s[T + i]
             rx, ry, rz = lx - ox - t * rx, ly - oy - t * ry, lz - oz - t * rz
-            square = s[NX + i] * rx + s[NY + i] * ry + s[NZ + i] * rz
-            s[LAMBERT + i] = max(square / math.sqrt(max(rx * rx + ry * ry + rz * rz, surfaces.TINY)), ZERO)
+            s[LAMBERT + i] = surfaces.squareness(s[NX + i], s[NY + i], s[NZ + i], rx, ry, rz)
 
 
 @numba.njit(**LOOP)
@@ -297,16 +293,10 @@ def solid_points(s, blocks, start, n, g, scale, step, extent):
             i = base + j
             ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
             t = s[T + i]
-            nx, ny, nz = s[NX + i], s[NY + i], s[NZ + i]
-            s[U + i] = (ox + t * rx) * inverse - INWARD * nx
-            s[V + i] = (oz + t * rz) * inverse - INWARD * nz
-            s[W + i] = (oy + t * ry) * inverse - INWARD * ny
-            slant = abs(nx * rx + ny * ry + nz * rz)
-            width = (t if extent is None else ONE) * step * inverse + textures.NARROW
-            more = width / max(slant, GRAZE) - width
-            s[FU + i] = width + more * (ONE - abs(nx))
-            s[FV + i] = width + more * (ONE - abs(nz))
-            s[FW + i] = width + more * (ONE - abs(ny))
+            px, py, pz, spread = ox + t * rx, oy + t * ry, oz + t * rz, t if extent is None else ONE
+            s[U + i], s[V + i], s[W + i], s[FU + i], s[FV + i], s[FW + i] = textures.solid_point(
+                px, py, pz, rx, ry, rz, s[NX + i], s[NY + i], s[NZ + i], spread, inverse, step
+            )
 
 
 @numba.njit(**LOOP)

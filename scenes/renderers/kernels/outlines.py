@@ -203,16 +203,22 @@ def reach_along(kind, size, x, y, z):
 
 
 @numba.njit(**LOOP)
-def solid_blocks(g, kind, size, height, width, stride, step, blocks, extent):
-    """List the blocks of the screen rectangle around a solid; returns how many."""
+def solid_window(g, kind, size, height, width, step, extent):
+    """The screen rectangle around a solid: first column, row, last column, row; empty where it cannot be seen."""
     s = 1 / step
     eye, ahead = middle(g, height, width, extent)
     across, up = (g[6] * s, g[7] * s, g[8] * s), (-g[9] * s, -g[10] * s, -g[11] * s)
     x0, x1 = _interval(kind, size, across, ahead, eye, extent)
     y0, y1 = _interval(kind, size, up, ahead, eye, extent)
     if x0 > x1:
-        return 0
-    left, top, last, bottom = columns_and_rows(x0, x1, y0, y1, height, width, s)
+        return 0, 0, -1, -1
+    return columns_and_rows(x0, x1, y0, y1, height, width, s)
+
+
+@numba.njit(**LOOP)
+def solid_blocks(g, kind, size, height, width, stride, step, blocks, extent):
+    """List the blocks of the screen rectangle around a solid; returns how many."""
+    left, top, last, bottom = solid_window(g, kind, size, height, width, step, extent)
     n = 0
     for y in range(top, bottom + 1):
         for x in range(left, last + 1, WIDE):

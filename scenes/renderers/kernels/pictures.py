@@ -67,6 +67,40 @@ def _look_up(sums, place, u, v, fu, fv, weight, seen):
 
 
 @numba.njit(**LOOP)
+def show(flat, nx, ny, nz, u, v, w, fu, fv, fw, sums, place, seen):
+    """Write into `seen`, float64, the colour that a point shows of a picture, from 0 to 1.
+
+    Args:
+        flat: Whether it is a plane's, whose u is x and v is y; of others u is x, v is z and w is y.
+        nx: Unit normal, as are the next two.
+        ny: See there.
+        nz: See there.
+        u: The point, in widths of the picture, as are the next five.
+        v: See there.
+        w: See there.
+        fu: How much a pixel covers there, as are the next two.
+        fv: See there.
+        fw: See there.
+        sums: Of `table`, as is the next one's row.
+        place: Of the picture.
+        seen: To be written.
+    """
+    seen[0] = seen[1] = seen[2] = 0
+    x, y, z = max(abs(nx) - BORDER, ZERO), max(abs(ny) - BORDER, ZERO), max(abs(nz) - BORDER, ZERO)
+    if flat:
+        x, y, z, nz, w, fw = ZERO, ZERO, ONE, ONE, v, fv
+    share = 1.0 / max(x + y + z, surfaces.TINY)
+    for axis in range(3):
+        weight = x if axis == 0 else (y if axis == 1 else z)
+        if weight > ZERO:
+            # As one sees it who looks at that side.
+            right = w if axis == 0 else (-u if axis == 1 else u)
+            right = right if (nx if axis == 0 else (ny if axis == 1 else nz)) > ZERO else -right
+            up, wide, high = w if axis == 2 else v, fw if axis == 0 else fu, fw if axis == 2 else fv
+            _look_up(sums, place, right, up, wide, high, weight * share, seen)
+
+
+@numba.njit(**LOOP)
 def filter_light(s, n, flat, sums, place, seen):
     """Multiply the light that falls on each pixel by the picture there: `chunks.write` then makes it its colour.
 
@@ -82,23 +116,10 @@ def filter_light(s, n, flat, sums, place, seen):
         i = np.uintp(i)
         if not s[chunks.T + i] < INF:
             continue
-        seen[0] = seen[1] = seen[2] = 0
-        nx, ny, nz = s[chunks.NX + i], s[chunks.NY + i], s[chunks.NZ + i]
-        x, y, z = max(abs(nx) - BORDER, ZERO), max(abs(ny) - BORDER, ZERO), max(abs(nz) - BORDER, ZERO)
-        if flat:
-            x, y, z, nz = ZERO, ZERO, ONE, ONE
-        share = 1.0 / max(x + y + z, surfaces.TINY)
-        # Of a plane u is x and v is y; of others u is x, v is z and w is y.
-        u, v, w = s[chunks.U + i], s[chunks.V + i], s[(chunks.V if flat else chunks.W) + i]
-        fu, fv, fw = s[chunks.FU + i], s[chunks.FV + i], s[(chunks.FV if flat else chunks.FW) + i]
-        for axis in range(3):
-            weight = x if axis == 0 else (y if axis == 1 else z)
-            if weight > ZERO:
-                # As one sees it who looks at that side.
-                right = w if axis == 0 else (-u if axis == 1 else u)
-                right = right if (nx if axis == 0 else (ny if axis == 1 else nz)) > ZERO else -right
-                up, wide, high = w if axis == 2 else v, fw if axis == 0 else fu, fw if axis == 2 else fv
-                _look_up(sums, place, right, up, wide, high, weight * share, seen)
+        show(
+            flat, s[chunks.NX + i], s[chunks.NY + i], s[chunks.NZ + i], s[chunks.U + i], s[chunks.V + i],
+            s[chunks.W + i], s[chunks.FU + i], s[chunks.FV + i], s[chunks.FW + i], sums, place, seen,
+        )  # fmt: skip
         s[chunks.RED + i] *= np.float32(seen[0])
         s[chunks.GREEN + i] *= np.float32(seen[1])
         s[chunks.BLUE + i] *= np.float32(seen[2])

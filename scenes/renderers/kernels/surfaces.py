@@ -2,15 +2,16 @@
 
 Each takes the ray's origin and direction (of any length) and the solid's sizes, and gives back (t, nx, ny, nz): the
 distance in lengths of the direction and the unit normal there; t is inf for a ray that misses, starts inside or leaves.
-Everything is float32, and there are no branches: loops over such functions become SIMD code, and CUDA could compile
-them as they are. Where squares of distances are subtracted, the ray first slides to where it passes nearest, which keeps
-float32 exact enough far from the camera.
+Everything is float32, and there are no branches: loops over such functions become SIMD code, and numba compiles the very
+same ones for CUDA (`device`). Where squares of distances are subtracted, the ray first slides to where it passes
+nearest, which keeps float32 exact enough far from the camera.
 """
 
 import math
 
 import numba
 import numpy as np
+from numba import extending
 
 INF = np.float32(np.inf)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -20,6 +21,16 @@ TINY = np.float32(1e-12)
 LOOP = {"fastmath": {"nsz", "arcp", "contract", "afn"}, "error_model": "numpy", "nogil": True}
 # A loop with a call in it stays scalar, and LLVM does not think the longer of these worth inlining by itself.
 INLINE = LOOP | {"forceinline": True}
+
+
+@extending.intrinsic
+def floor(_, x):
+    """The whole number below a float32, as one; numba knows no `np.floor` on a graphics card."""
+
+    def rounded(_, builder, __, arguments):
+        return builder.call(builder.module.declare_intrinsic("llvm.floor", [arguments[0].type]), arguments)
+
+    return numba.float32(numba.float32), rounded
 
 
 @numba.njit(**INLINE)
@@ -151,6 +162,13 @@ def cone(ox, oy, oz, dx, dy, dz, r, h, _):
     hit = (k > ZERO) & (t < leave)
     t = t - nearest
     return (t if hit & (t > ZERO) else INF), nx, ny, nz
+
+
+@numba.njit(**INLINE)
+def squareness(nx, ny, nz, rx, ry, rz):
+    """How squarely light from the end of that way falls on a surface, from 0 to 1."""
+    square = nx * rx + ny * ry + nz * rz
+    return max(square / math.sqrt(max(rx * rx + ry * ry + rz * rz, TINY)), ZERO)
 
 
 @numba.njit(**INLINE)

@@ -8,20 +8,36 @@ floors do not shimmer.
 import numba
 import numpy as np
 
-from scenes.renderers.kernels.surfaces import HALF, INLINE, ONE, ZERO
+from scenes.renderers.kernels.surfaces import HALF, INLINE, ONE, ZERO, floor
 
 QUARTER = np.float32(0.25)
 TWO, THREE = np.float32(2), np.float32(3)
 JOINT = np.float32(0.035)
 """Half width of the mortar between bricks, in periods."""
 NARROW = np.float32(1e-4)
+GRAZE = np.float32(0.05)
+INWARD = np.float32(0.02)
+"""Periods below the surface where solids' textures are read: a face on the border of two cells shows one of them."""
+
+
+@numba.njit(**INLINE)
+def solid_point(px, py, pz, rx, ry, rz, nx, ny, nz, spread, inverse, step):
+    """A point of a solid in periods (1 / `inverse` metres) of its texture, bricks being stacked along z, and how many of
+    them a pixel covers there that sees it along the ray r: pixels are `spread` times `step` apart."""
+    slant = abs(nx * rx + ny * ry + nz * rz)
+    width = spread * step * inverse + NARROW
+    more = width / max(slant, GRAZE) - width
+    return (
+        px * inverse - INWARD * nx, pz * inverse - INWARD * nz, py * inverse - INWARD * ny,
+        width + more * (ONE - abs(nx)), width + more * (ONE - abs(nz)), width + more * (ONE - abs(ny)),
+    )  # fmt: skip
 
 
 @numba.njit(**INLINE)
 def _square(u, width, inverse):
     """A square wave of period 1, +1 in the first half of it, seen through a window of that width."""
     v = u + QUARTER
-    v = v - np.floor(v)
+    v = v - floor(v)
     fade = min(max(np.float32(1.5) - width, ZERO), ONE)
     return min(max((HALF - TWO * abs(v - HALF)) * inverse, -ONE), ONE) * fade
 
@@ -48,7 +64,7 @@ def checker(u, v, w, fu, fv, fw):
 @numba.njit(**INLINE)
 def _gap(u, width, inverse, joint):
     """1 within the joints of that half width around the whole numbers, 0 between them."""
-    edge = abs(u - np.floor(u + HALF))
+    edge = abs(u - floor(u + HALF))
     cover = min(max((joint - edge) * inverse + HALF, ZERO), ONE)
     mean = joint + joint
     fade = min(max(TWO - TWO * width, ZERO), ONE)
@@ -58,8 +74,8 @@ def _gap(u, width, inverse, joint):
 @numba.njit(**INLINE)
 def _row(v):
     """How far a row of bricks is shifted."""
-    row = np.floor(v + v)
-    return HALF * (row - TWO * np.floor(row * HALF))
+    row = floor(v + v)
+    return HALF * (row - TWO * floor(row * HALF))
 
 
 @numba.njit(**INLINE)
@@ -93,7 +109,7 @@ def _between(a, low, high):
 @numba.njit(**INLINE)
 def _layer(u, v, h):
     """Value noise, random numbers on the whole numbers and smooth between them, from 0 to 2^24; `h` names the layer."""
-    fu, fv = np.floor(u), np.floor(v)
+    fu, fv = floor(u), floor(v)
     x, y = np.uint32(np.int32(fu)), np.uint32(np.int32(fv))
     x0, y0 = np.uint32(x * np.uint32(ALONG)), np.uint32(np.uint32(y * np.uint32(ACROSS)) ^ h)
     x1, y1 = (
@@ -109,7 +125,7 @@ def _layer(u, v, h):
 @numba.njit(**INLINE)
 def _lattice(u, v, w):
     """The same in three dimensions."""
-    fw = np.floor(w)
+    fw = floor(w)
     z = np.uint32(np.int32(fw))
     low = _layer(u, v, np.uint32(z * np.uint32(DOWN)))
     return _between(w - fw, low, _layer(u, v, np.uint32(np.uint32(z + np.uint32(1)) * np.uint32(DOWN))))

@@ -17,7 +17,7 @@ from scenes.renderers.kernels import growth, outlines
 from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, ray, rays
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, _away_from_zero
 
-WIDE, STACK = np.uintp(growth.WIDE), np.uintp(growth.STACK)
+WIDE = np.uintp(growth.WIDE)
 NODE, LEAF = np.uintp(6 * growth.WIDE), np.uintp(9 * growth.WIDE)
 """Numbers of a node and of a leaf."""
 BITS = np.int32(1) << np.arange(growth.WIDE, dtype=np.int32)
@@ -40,10 +40,25 @@ def _lowest(_, bits):
     return numba.int32(numba.int32), count
 
 
+@extending.intrinsic
+def _times(_, x, y):
+    """A product that is never fused with a sum."""
+
+    def rounded(_, builder, __, arguments):
+        if builder.module.triple.startswith("nvptx"):
+            # Compilers for graphics cards fuse whatever does not say how it is rounded.
+            kind = llvmlite.ir.FunctionType(llvmlite.ir.FloatType(), [llvmlite.ir.FloatType()] * 2)
+            return builder.asm(kind, "mul.rn.f32 $0, $1, $2;", "=f,f,f", arguments, False)
+        return builder.fmul(*arguments)
+
+    return numba.float32(numba.float32, numba.float32), rounded
+
+
 @numba.njit(**EXACT)
 def _sides(ax, ay, bx, by, cx, cy):
     """On which side of the triangle's edges the z axis passes."""
-    return cx * by - cy * bx, ax * cy - ay * cx, bx * ay - by * ax
+    u, v, w = _times(cx, by) - _times(cy, bx), _times(ax, cy) - _times(ay, cx), _times(bx, ay) - _times(by, ax)
+    return u, v, w
 
 
 @numba.njit(**INLINE)
@@ -84,10 +99,10 @@ def walk(forest, root, ox, oy, oz, dx, dy, dz, far, both):
     rx, ry, rz = np.uintp(kx) * WIDE, np.uintp(ky) * WIDE, np.uintp(kz) * WIDE
     second, third = np.uintp(3) * WIDE, np.uintp(6) * WIDE
     best, found = far, np.uintp(0)
-    pile[0], near[0], top = root, ZERO, np.uintp(1)
+    pile[0], near[WIDE], top = root, ZERO, np.uintp(1)
     while top > np.uintp(0):
         top -= np.uintp(1)
-        if near[top] > best:
+        if near[WIDE + top] > best:
             continue
         here = pile[top]
         if here >= 0:
@@ -101,19 +116,19 @@ def walk(forest, root, ox, oy, oz, dx, dy, dz, far, both):
                     min(nodes[at + x1 + j] * ix + mx, nodes[at + y1 + j] * iy + my),
                     min(nodes[at + z1 + j] * iz + mz, best),
                 )
-                near[STACK + j] = a
+                near[j] = a
                 hits = np.int32(hits | (BITS[j] if a <= b else np.int32(0)))
             first = np.uintp(here) * WIDE
             below = top
             while hits != 0:
                 j = np.uintp(_lowest(hits))
                 hits = np.int32(hits & np.int32(hits - np.int32(1)))
-                t, k = near[STACK + j], top
+                t, k = near[j], top
                 # The nearest lies on top.
-                while k > below and near[k - np.uintp(1)] < t:
-                    near[k], pile[k] = near[k - np.uintp(1)], pile[k - np.uintp(1)]
+                while k > below and near[WIDE + k - np.uintp(1)] < t:
+                    near[WIDE + k], pile[k] = near[WIDE + k - np.uintp(1)], pile[k - np.uintp(1)]
                     k -= np.uintp(1)
-                near[k], pile[k] = t, children[first + j]
+                near[WIDE + k], pile[k] = t, children[first + j]
                 top += np.uintp(1)
         else:
             leaf = np.uintp(-1 - here)
@@ -129,13 +144,13 @@ def walk(forest, root, ox, oy, oz, dx, dy, dz, far, both):
                 t = (u * az + v * bz + w * cz) * sz / _away_from_zero(whole)
                 low, high = min(min(u, v), w), max(max(u, v), w)
                 inside = ((low >= ZERO) & (whole > ZERO)) | (both & (high <= ZERO) & (whole < ZERO))
-                near[STACK + j] = t
+                near[j] = t
                 hits = np.int32(hits | (BITS[j] if inside & (t > ZERO) & (t < best) else np.int32(0)))
             while hits != 0:
                 j = np.uintp(_lowest(hits))
                 hits = np.int32(hits & np.int32(hits - np.int32(1)))
-                if near[STACK + j] < best:
-                    best, found = near[STACK + j], leaf * WIDE + j
+                if near[j] < best:
+                    best, found = near[j], leaf * WIDE + j
             if both and best < far:
                 return best, found, ONE, ZERO, ZERO
     if best >= far:
@@ -172,12 +187,24 @@ def _enters(ox, oy, oz, dx, dy, dz, ax, ay, az, bx, by, bz):
     return max(t - BEFORE * (leave - t), ZERO), leave
 
 
+@numba.njit(**INLINE)
+def normal_at(forest, found, u, v, w, kx, ky, kz):
+    """Unit normal of a mesh stretched by 1 / k at shares u v w of the corners of the triangle `found`."""
+    faces, normals = forest[7], forest[8]
+    k = np.uintp(faces[found]) * np.uintp(9)
+    nx = (u * normals[k] + v * normals[k + np.uintp(3)] + w * normals[k + np.uintp(6)]) * kx
+    ny = (u * normals[k + np.uintp(1)] + v * normals[k + np.uintp(4)] + w * normals[k + np.uintp(7)]) * ky
+    nz = (u * normals[k + np.uintp(2)] + v * normals[k + np.uintp(5)] + w * normals[k + np.uintp(8)]) * kz
+    shrink = ONE / math.sqrt(max(nx * nx + ny * ny + nz * nz, TINY))
+    return nx * shrink, ny * shrink, nz * shrink
+
+
 @numba.njit(**LOOP)
 def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, number):
     """Depths and normals, where the mesh is nearer than `depth`."""
     sx, sy, sz = _stretches(forest, number, size)
     kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
-    root, box, faces, normals = forest[2][number], forest[3][number], forest[7], forest[8]
+    root, box = forest[2][number], forest[3][number]
     lx, ly, lz, hx, hy, hz = box[0], box[1], box[2], box[3], box[4], box[5]
     for b in range(n):
         ox, oy, oz, ax, ay, az, dx, dy, dz = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
@@ -198,12 +225,7 @@ def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, numbe
             t, found, u, v, w = walk(forest, root, px, py, pz, rx, ry, rz, depth[at + j] - enter, False)
             s[T + i] = t + enter
             if t < INF:
-                k = np.uintp(faces[found]) * np.uintp(9)
-                nx = (u * normals[k] + v * normals[k + np.uintp(3)] + w * normals[k + np.uintp(6)]) * kx
-                ny = (u * normals[k + np.uintp(1)] + v * normals[k + np.uintp(4)] + w * normals[k + np.uintp(7)]) * ky
-                nz = (u * normals[k + np.uintp(2)] + v * normals[k + np.uintp(5)] + w * normals[k + np.uintp(8)]) * kz
-                shrink = ONE / math.sqrt(max(nx * nx + ny * ny + nz * nz, TINY))
-                s[NX + i], s[NY + i], s[NZ + i] = nx * shrink, ny * shrink, nz * shrink
+                s[NX + i], s[NY + i], s[NZ + i] = normal_at(forest, found, u, v, w, kx, ky, kz)
 
 
 @numba.njit(**LOOP)
