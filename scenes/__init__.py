@@ -385,23 +385,24 @@ def rotation_matrices(quaternions) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frames:
-    """What `b` cameras saw. The arrays belong to the renderer's handle and are overwritten by its next call.
+    """What `b` cameras saw. The arrays belong to the renderer's handle and are overwritten by its next call. They are
+    numpy's, or torch's on a graphics card.
 
     What lies after `ids` is None unless the renderer was loaded for it.
     """
 
-    rgb: UInt8[np.ndarray, "b h w 3"]
+    rgb: UInt8[Any, "b h w 3"]
     """May be a view of planar memory."""
-    depth: Float32[np.ndarray, "b h w"]
+    depth: Float32[Any, "b h w"]
     """Metres along the camera's axis (not along the ray); +inf where nothing was met."""
-    ids: Int32[np.ndarray, "b h w"]
+    ids: Int32[Any, "b h w"]
     """Index of the solid within its scene; -1 where nothing was met."""
-    normals: Float32[np.ndarray, "b h w 3"] | None = None
+    normals: Float32[Any, "b h w 3"] | None = None
     """Unit normal of the surface that the ray through the pixel's centre meets, in the world's axes; 0 for nothing."""
-    flow: Float32[np.ndarray, "b h w 2"] | None = None
+    flow: Float32[Any, "b h w 2"] | None = None
     """Optical flow: by how many columns and rows (downwards) the point seen in a pixel moves in the picture of a second
     state of the world, whatever hides it there; 0 where nothing was met, nan where it comes to lie behind the camera."""
-    albedo: UInt8[np.ndarray, "b h w 3"] | None = None
+    albedo: UInt8[Any, "b h w 3"] | None = None
     """Colour before light and fog; black where nothing was met."""
 
 

@@ -5,6 +5,8 @@
     handle.update(scenes, rows)                             other scenes in the places `rows`
 
 All have the options `shadows`, `supersample` (rays per pixel each way) and `sensors` (those of `SENSORS` that are wanted).
+`raycast` also has `device`: with cuda, frames are torch tensors on the graphics card, drawn in torch's current stream; all
+that goes in stays numpy. Nobody gets those unless they ask for them.
 
 `poses = (position (n, 3), rotation (n, 4))` replaces the poses of all `n` solids of the loaded batch, in their order,
 for this call only; a world that moves hands over nothing else. `mask` (b,) chooses the cameras that are drawn; rows of
@@ -30,6 +32,8 @@ SENSORS = ("rgb", "depth", "ids", "normals", "flow", "albedo")
 """What a frame may hold; `scenes.Frames` says what each is."""
 USUAL = SENSORS[:3]
 """What it holds unless asked for more or less. Every renderer has these."""
+DEVICES = ("auto", "cpu", "cuda")
+"""Where a renderer may draw."""
 LARGEST = 4096
 """Most rows or columns of a picture."""
 

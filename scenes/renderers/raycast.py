@@ -3,7 +3,7 @@
 It draws every kind of solid and texture of `scenes`, several lights, hard shadows, fog and supersampling, through
 pinholes and orthographic cameras, and has every sensor of the contract. The same inputs give the same bytes with any
 number of threads. `kernels/` holds its inner loops; numba compiles them on first use (said on standard error, kept for
-the next time).
+the next time). `cards` draws the same on a graphics card, when asked to.
 
 Why its own threads: numba's threading layers abort when two threads launch at once, or after a fork, or cost a library
 that some machines lack; a frame is enough work to be handed to a plain thread, and numba's code lets go of the lock.
@@ -31,14 +31,14 @@ from scenes.kit import errors
 from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures
 
 
-def _version() -> int:
+def version() -> int:
     """A number that changes with the source of the kernels."""
     files = sorted(pathlib.Path(frame.__file__).parent.glob("*.py"))
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
-_draw = frame.compiled(_version())
-_find_normals, _find_flow = deferred.compiled(_version())
+_draw = frame.compiled(version())
+_find_normals, _find_flow = deferred.compiled(version())
 _start = threading.Lock()
 _pool = None
 _compiled: set[tuple] = set()
@@ -61,6 +61,7 @@ def load(
     sensors: tuple[str, ...] = renderers.USUAL,
     capacity: int = 0,
     threads: int = 0,
+    device: str = "auto",
 ) -> "Handle":
     """Make scenes ready to be drawn.
 
@@ -72,6 +73,8 @@ def load(
         sensors: Which of `renderers.SENSORS` are wanted; the frames' other arrays may stay as they were, or are None.
         capacity: Solids to keep room for in each scene, for `update`; it grows by itself when needed.
         threads: Cores to use; 0: all that this process may.
+        device: cpu; or cuda, a graphics card, where frames are torch tensors that stay there. auto is cpu: what frames
+            are must not depend on the machine.
 
     Raises:
         errors.CaveError: the scenes or the options cannot be drawn.
@@ -80,6 +83,12 @@ def load(
         raise errors.CaveError(f"raycast: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
     renderers.check_sensors(sensors)
     renderers.check_scenes(batch)
+    if device not in renderers.DEVICES:
+        raise errors.unknown("device", device, renderers.DEVICES)
+    if device == "cuda":
+        from scenes.renderers import cards  # which costs torch, and CUDA
+
+        return cards.Handle(batch, shadows, supersample, sensors, capacity)
     return Handle(batch, shadows, supersample, sensors, capacity, threads or _cores())
 
 
@@ -279,7 +288,7 @@ class Handle:
         )
         scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         extent = None if cameras.extent is None else float(cameras.extent)
-        which, eyes, turns, *lens = _lens(cameras)
+        which, eyes, turns, *lens = lenses(cameras)
         view = (eyes, turns, drawn, float(cameras.fov), extent, h, w)
         shapes = (self._first, self._count, self._kind)
         solids = (*shapes, self._texture, self._look, *places)
@@ -296,7 +305,7 @@ class Handle:
             bodies = (which, *view, *shapes, self._look, *places, self._lights[:, :0].reshape(-1, 7))
         if "flow" in self._more:
             more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
-            _, *other = _lens(flow_to[0])
+            _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
         grown = self._forest
         left = iter(_shares(b, threads))
@@ -325,7 +334,7 @@ class Handle:
         return out
 
 
-def _lens(cameras: scenes.Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
+def lenses(cameras: scenes.Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
     """Of cameras: their scenes, places and attitudes, the change of a ray from pixel to pixel, and whether they are
     orthographic (then it is the rays' origins that change)."""
     flat = cameras.extent is not None
