@@ -364,6 +364,7 @@ def stream(
     views: int = 6,
     length: int = 32,
     player: str = "random",
+    device: str = "cpu",
 ) -> Any:
     """Endless batches for a learner: `stream.draw(step)` is a pure function of (config, split, seed, step).
 
@@ -378,6 +379,7 @@ def stream(
         views: Pictures of each scene, of `Views`.
         length: Steps of each sequence, of `Episodes`.
         player: Who acts in `Episodes`: "random" or "scripted".
+        device: Of the learner, cpu or cuda: pictures of `Images` and `Views` are drawn there where that can be.
 
     Raises:
         errors.CaveError: there is no such environment, or it does not offer such a stream; what would fit is named.
@@ -392,9 +394,9 @@ def stream(
     config = env.Config() if config is None else config
     drawn = getattr(plugins.load("envs.streams", kind.lower(), "stream"), kind)
     if kind == "Images":
-        return drawn(name, config, split, seed, batch_size, size)
+        return drawn(name, config, split, seed, batch_size, size, device)
     if kind == "Views":
-        return drawn(name, config, split, seed, batch_size, size, views)
+        return drawn(name, config, split, seed, batch_size, size, views, device)
     return drawn(name, config, split, seed, batch_size, size, length, player)
 
 

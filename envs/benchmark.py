@@ -2,6 +2,7 @@
 
     python -m envs.benchmark rooms
     python -m envs.benchmark rooms --json speed.json
+    python -m envs.benchmark rooms --device cuda --n-scenes 8192
     python -m envs.benchmark gymnasium --all --sheet side-by-side.png
     python -m envs.benchmark pybullet
 
@@ -44,7 +45,8 @@ def main(argv: list[str]) -> list[speed.Row]:
         what = f"{given.n_states} states of each model"
         parts, out, drawn = (models.measure(config, given),), given.sheet, models.sheet
     origin = speed.introduce(given.rounds)
-    print(f"{what}, {given.size} x {given.size}: {', '.join(given.sensors)}\n")
+    device = speed.resolve_device(given.device)
+    print(f"{what}, {given.size} x {given.size}: {', '.join(given.sensors)}; drawn on {device}\n")
     rows = []
     for row in itertools.chain(*parts):
         rows.append(row)

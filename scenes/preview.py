@@ -37,12 +37,11 @@ def draw(family, config, split: str, given: sheets.Preview) -> np.ndarray:
     batch = scenes.sample(family, config, split, given.seed, index)
     poses = family.ring_poses(config, seeds.derive(given.seed, "preview"), index, 1)[:, 0]
     cameras = scenes.cameras_from_poses(poses, family.FOV, given.size, given.size)
-    handle = renderers.load(given.renderer, batch, shadows=given.shadows, **_SMOOTH.get(given.renderer, {}))
-    return handle.render(cameras).rgb.copy()
-
-
-# Each renderer has its own name for edges without steps.
-_SMOOTH = {"raycast": {"supersample": 3}}
+    look = {"supersample": 3, "device": given.device} if given.renderer == "raycast" else {}
+    if not look and given.device == "cuda":
+        raise errors.CaveError(f"--device cuda: {given.renderer} has no such option, raycast has", errors.USAGE)
+    rgb = renderers.load(given.renderer, batch, shadows=given.shadows, **look).render(cameras).rgb
+    return rgb.copy() if isinstance(rgb, np.ndarray) else rgb.cpu().numpy()
 
 
 if __name__ == "__main__":

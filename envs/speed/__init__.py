@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class Options:
     """Worlds that are stepped together."""
     n_steps: int = 100
     """Steps of a round of them, resets among them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the ray caster draws pictures; auto is cuda where there is a card. Environments are stepped on the cpu."""
     rounds: int = 7
     """Rounds, of which the best counts."""
     n_mujoco: int = 16
@@ -106,6 +108,33 @@ def ready(options: Options) -> Iterator[Row]:
             yield Row("ready", f"ray caster: a new process, {what}", time.perf_counter() - start, "s")
 
 
+def resolve_device(device: str) -> str:
+    """cpu or cuda.
+
+    Raises:
+        errors.CaveError: cuda is asked for, and there is no card.
+    """
+    if device == "cpu":
+        return device
+    from scenes.renderers import cards  # which costs numba's CUDA
+
+    why = cards.missing()
+    if device == "cuda" and why:
+        raise errors.CaveError(f"--device cuda: {why}; use --device cpu or auto", errors.USAGE)
+    return "cpu" if why else "cuda"
+
+
+def _drawing(handle: Any, cameras: scenes.Cameras) -> Callable[[], None]:
+    """A call that ends when the pictures are there: a card goes on by itself after `render`."""
+    wait = getattr(handle, "wait", lambda: None)
+
+    def call() -> None:
+        handle.render(cameras)
+        wait()
+
+    return call
+
+
 def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
     """Pictures (rgb, depth and ids) of different scenes: ours with and without extras, and MuJoCo's own.
 
@@ -116,8 +145,9 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
     """
     batch, poses = gather(module, config, options)
     cameras = scenes.cameras_from_poses(poses, module.FOV, options.size, options.size)
+    where = {"device": resolve_device(options.device)}
     start = time.perf_counter()
-    renderers.load("raycast", batch).render(cameras)
+    _drawing(renderers.load("raycast", batch, **where), cameras)()
     yield Row("ready", "ray caster: first call, compiling or from the cache", time.perf_counter() - start, "s")
     looks = {
         "ray caster": {},
@@ -127,8 +157,8 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
     }
     calls, counts = {}, {}
     for name, look in looks.items():
-        handle = renderers.load("raycast", batch, sensors=options.sensors, **look)
-        calls[name], counts[name] = functools.partial(handle.render, cameras), len(batch)
+        handle = renderers.load("raycast", batch, sensors=options.sensors, **look, **where)
+        calls[name], counts[name] = _drawing(handle, cameras), len(batch)
     rivals = {}
     n = min(options.n_mujoco, len(batch))
     if n > 0:
@@ -157,8 +187,8 @@ def mesh(options: Options) -> Iterator[Row]:
     for what, look in {
         "rgb": {"sensors": ("rgb",)}, "rgb, depth, ids": {}, "both, shadows": {"shadows": True},
     }.items():  # fmt: skip
-        handle = renderers.load("raycast", batch, **look)
-        calls[f"{shape}: {what}"], counts[f"{shape}: {what}"] = functools.partial(handle.render, cameras), len(batch)
+        handle = renderers.load("raycast", batch, **look, device=resolve_device(options.device))
+        calls[f"{shape}: {what}"], counts[f"{shape}: {what}"] = _drawing(handle, cameras), len(batch)
     share = float((renderers.load("raycast", batch).render(cameras).ids == 1).mean())
     n, rivals = min(options.n_mujoco, len(batch)), {}
     if n > 0:

@@ -1,8 +1,9 @@
 """Endless batches for learners: `Images`, `Views`, `Episodes`.
 
-Every stream has two names: `draw(step) -> dict of numpy arrays`, a pure function of (environment, config, split,
-seed, step), and `spec`, what a learner must know of its shapes. That purity is what makes a resumed run exact: a stream
-has no position to save. Scene `j` of batch `step` is scene `step * batch_size + j` of (split, seed).
+Every stream has two names: `draw(step) -> dict of numpy arrays` (pictures for a learner on a graphics card are tensors
+that were drawn there), a pure function of (environment, config, split, seed, step), and `spec`, what a learner must know
+of its shapes. That purity is what makes a resumed run exact: a stream has no position to save. Scene `j` of batch `step`
+is scene `step * batch_size + j` of (split, seed).
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import threading
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 import scenes
 from scenes.kit import errors, plugins
@@ -46,17 +48,22 @@ class Spec:
 class Camera:
     """Pictures of changing batches of scenes, through one renderer handle that is kept between calls."""
 
-    def __init__(self, renderer: str, fov: float, size: tuple[int, int], look: dict[str, Any]):
+    def __init__(self, renderer: str, fov: float, size: tuple[int, int], look: dict[str, Any], device: str):
         if min(size) < 1:
             raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
         self._renderer = plugins.load("scenes.renderers", renderer, "renderer")
         self._fov, self._size, self._look = fov, size, look
+        if device == "cuda" and renderer == "raycast":
+            from scenes.renderers import cards  # which costs numba's CUDA
+
+            # A learner's card may be one that numba cannot reach; then it is sent what the processor draws.
+            self._look = look if cards.missing() else look | {"device": "cuda"}
         self._handle, self._loaded = None, 0
         # A background thread may draw ahead while the main thread draws for an evaluation.
         self._lock = threading.Lock()
 
-    def shoot(self, batch: scenes.Scenes, poses: np.ndarray) -> np.ndarray:
-        """Pictures of `b` scenes from poses b v 5: uint8 b v h w 3, owned by the caller."""
+    def shoot(self, batch: scenes.Scenes, poses: np.ndarray) -> UInt8[Any, "b v h w 3"]:
+        """Pictures of `b` scenes from poses b v 5, owned by the caller: tensors on the graphics card, if it drew them."""
         b, v = poses.shape[:2]
         scene = np.repeat(np.arange(b, dtype=np.int32), v)
         cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
@@ -67,7 +74,8 @@ class Camera:
             else:
                 self._handle.update(batch, np.arange(b))
             rgb = self._handle.render(cameras).rgb
-            return np.ascontiguousarray(rgb).reshape(b, v, *self._size, 3).copy()
+            rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
+            return rgb.reshape(b, v, *self._size, 3)
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -17,7 +17,9 @@ class Images:
     """Batches of `b` pictures of `b` scenes: from where learners look or, of an environment without a family of scenes, of
     `b` worlds after up to `LAPSE` random actions."""
 
-    def __init__(self, env: str, config: Any, split: str, seed: int, batch_size: int, size: tuple[int, int]):
+    def __init__(
+        self, env: str, config: Any, split: str, seed: int, batch_size: int, size: tuple[int, int], device: str
+    ):
         self._env, self._config, self._seed = envs.module(env), config, seed
         streams.check_batch_size(batch_size)
         self._world = self._camera = None
@@ -26,7 +28,7 @@ class Images:
             height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),
         )  # fmt: skip
         if hasattr(self._env, "views"):
-            self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look)
+            self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look, device)
             self._env.views(
                 config, split, seed, np.zeros(1, np.int64), 1
             )  # an unknown split is refused here, not later

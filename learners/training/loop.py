@@ -120,7 +120,8 @@ def generator(seed: int, *words: str | int) -> torch.Generator:
 
 def to_tensors(batch: dict[str, Any], device: str) -> dict[str, Tensor]:
     """The arrays of a stream's batch on the device; what is not an array (true factors) stays behind."""
-    return {n: torch.as_tensor(v).to(device, non_blocking=True) for n, v in batch.items() if isinstance(v, np.ndarray)}
+    arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray | Tensor)}
+    return {name: torch.as_tensor(value).to(device, non_blocking=True) for name, value in arrays.items()}
 
 
 def optimisers(learner: nn.Module, config: Any) -> dict[str, tuple[torch.optim.Optimizer, list[nn.Parameter]]]:
@@ -289,7 +290,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     module = learners.learner(name).Learner
     draw = lambda split, seed, size: envs.stream(
         run.env, env_config, module.batch, split=split, seed=seed, batch_size=size,
-        size=(config.image_size, config.image_size), views=views_of(config),
+        size=(config.image_size, config.image_size), views=views_of(config), device=device,
     )  # fmt: skip
     stream = draw(run.split, run.seed, config.batch_size)
     spec = options.to_dict(stream.spec)

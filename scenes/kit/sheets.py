@@ -4,6 +4,7 @@ import dataclasses
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
@@ -26,6 +27,8 @@ class Preview:
     """Which splits to show; none named: all."""
     renderer: str = "raycast"
     """Which of `scenes.renderers` draws."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the ray caster draws; auto is cpu, which has these few pictures sooner."""
     shadows: bool = True
     """Whether the sun casts hard shadows."""
     out: Path | None = None
