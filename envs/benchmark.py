@@ -32,7 +32,7 @@ def main(argv: list[str]) -> list[speed.Row]:
     module = plugins.load("envs", name, "environment")
     if hasattr(module, "family"):
         given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
-        what = f"{given.n_scenes} {name} of {given.n_objects} objects"
+        what = f"{given.n_scenes} {name} of {given.n_objects} objects, drawn on {speed.resolve_device(given.device)}"
         parts = (
             speed.ready(given), speed.draw(module, config, given), speed.mesh(given),
             speed.step(name, config, given), speed.stream(name, config, given),
@@ -45,8 +45,7 @@ def main(argv: list[str]) -> list[speed.Row]:
         what = f"{given.n_states} states of each model"
         parts, out, drawn = (models.measure(config, given),), given.sheet, models.sheet
     origin = speed.introduce(given.rounds)
-    device = speed.resolve_device(given.device)
-    print(f"{what}, {given.size} x {given.size}: {', '.join(given.sensors)}; drawn on {device}\n")
+    print(f"{what}, {given.size} x {given.size}: {', '.join(given.sensors)}\n")
     rows = []
     for row in itertools.chain(*parts):
         rows.append(row)

@@ -7,6 +7,8 @@ is scene `step * batch_size + j` of (split, seed).
 """
 
 import dataclasses
+import functools
+import sys
 import threading
 from typing import Any
 
@@ -53,11 +55,7 @@ class Camera:
             raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
         self._renderer = plugins.load("scenes.renderers", renderer, "renderer")
         self._fov, self._size, self._look = fov, size, look
-        if device == "cuda" and renderer == "raycast":
-            from scenes.renderers import cards  # which costs numba's CUDA
-
-            # A learner's card may be one that numba cannot reach; then it is sent what the processor draws.
-            self._look = look if cards.missing() else look | {"device": "cuda"}
+        self._on_card = device == "cuda" and renderer == "raycast"
         self._handle, self._loaded = None, 0
         # A background thread may draw ahead while the main thread draws for an evaluation.
         self._lock = threading.Lock()
@@ -69,13 +67,27 @@ class Camera:
         cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
         with self._lock:
             if self._handle is None or self._loaded != b:
-                self._handle = self._renderer.load(batch, **self._look, sensors=("rgb",))
+                self._handle = self._open(batch, cameras)
                 self._loaded = b
             else:
                 self._handle.update(batch, np.arange(b))
             rgb = self._handle.render(cameras).rgb
             rgb = rgb.copy() if isinstance(rgb, np.ndarray) else rgb.clone()
             return rgb.reshape(b, v, *self._size, 3)
+
+    def _open(self, batch: scenes.Scenes, cameras: scenes.Cameras) -> Any:
+        load = functools.partial(self._renderer.load, batch, **self._look, sensors=("rgb",))
+        if not self._on_card:
+            return load()
+        if self._handle is None:
+            from scenes.renderers import cards  # which costs numba's CUDA
+
+            # A learner's card may be one that numba cannot reach, or that fails; then it is sent what the processor draws.
+            why = cards.doubt(lambda device: load(device=device).render(cameras))
+            self._on_card = not why
+            if why:
+                print(f"the processor draws the pictures: {why}", file=sys.stderr, flush=True)
+        return load(device="cuda" if self._on_card else "cpu")
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -8,7 +8,7 @@ import scenes
 from envs import rooms
 from scenes import rooms as family
 from scenes.kit import errors
-from scenes.renderers import raycast
+from scenes.renderers import cards, raycast
 
 
 @pytest.mark.parametrize("cameras", ["ring", "free"])
@@ -41,6 +41,30 @@ def test_a_film_shows_the_scenes_of_the_stream():
     assert np.allclose(np.hypot(x, y), 3.0) and np.allclose(z, rooms.EYE_HEIGHT)
     assert np.allclose(np.hypot(np.diff(x), np.diff(y)), np.hypot(x[0] - x[-1], y[0] - y[-1]), atol=1e-5)
     assert np.allclose(np.cos(yaw) * x + np.sin(yaw) * y, -3.0) and np.allclose(pitch, rooms.EYE_PITCH)
+
+
+@pytest.mark.parametrize(
+    "fault, told", [("fails", "the card fails: RuntimeError: no such chip"), ("draws nothing", "% of the pixels")]
+)
+def test_a_card_that_cannot_be_trusted_is_not_used(monkeypatch, capsys, fault, told):
+    handle, asked = raycast.Handle, []
+
+    def card(*args):
+        asked.append(fault)
+        if fault == "fails":
+            raise RuntimeError("no such\nchip")
+        made = handle(*args, 1)
+        monkeypatch.setattr(made, "_lights", made._lights * 0)
+        return made
+
+    monkeypatch.setattr(cards, "missing", lambda: "")
+    monkeypatch.setattr(cards, "Handle", card)
+    given, plain = (envs.stream("rooms", None, "Views", "train", 0, 2, (16, 16), 3, device=d) for d in ("cuda", "cpu"))
+    for step in range(3):
+        assert np.array_equal(given.draw(step)["images"], plain.draw(step)["images"])
+    assert asked == [fault]
+    err = [line for line in capsys.readouterr().err.splitlines() if "compiling" not in line]
+    assert len(err) == 1 and err[0].startswith("the processor draws the pictures: ") and told in err[0]
 
 
 def test_a_query_is_never_among_the_context():

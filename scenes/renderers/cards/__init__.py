@@ -43,6 +43,23 @@ def missing() -> str:
     return "numba finds no CUDA here: pip install 'cave[cuda]'"
 
 
+def doubt(draw: Callable[[str], scenes.Frames]) -> str:
+    """Why pictures had better be drawn by the processor; empty where the card draws what that draws.
+
+    Args:
+        draw: Gives frames that were drawn on a device, cpu or cuda.
+    """
+    if why := missing():
+        return why
+    try:
+        theirs = draw("cuda").rgb
+        theirs = np.asarray(theirs if isinstance(theirs, np.ndarray) else theirs.cpu())
+    except Exception as error:  # whatever a card, its driver or the compiler has to say
+        return f"the card fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    off = (np.abs(draw("cpu").rgb.astype(int) - theirs) > 1).any(-1).mean()
+    return "" if off <= 1e-3 else f"{off:.1%} of the pixels that the card draws are not the processor's"
+
+
 class _Torch:
     """Arrays of torch, and its stream."""
 
