@@ -498,7 +498,7 @@ class Learner(nn.Module):
         end = torch.ones(1, device=image.device)
         swept = sweep.sweep(image, poses, query, end, image.shape[-1], self.spec.fov, self.spec.extent)[..., 0, :]
         swept = rearrange(swept, "b y x c -> b c y x")
-        return torch.where(swept[:, 7:] > 0, swept[:, :3] + 0.5, elsewhere)
+        return torch.where(swept[:, 7:8] > 0, swept[:, :3] + 0.5, elsewhere)
 
     @torch.no_grad()
     def pictures(self, batch: dict[str, Tensor], generator: torch.Generator, last: bool) -> dict[str, np.ndarray]:

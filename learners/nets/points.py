@@ -10,6 +10,12 @@ from jaxtyping import Float32
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 FAINT = np.float32(1e-4)
+VIVID = np.float32(4)
+DARK = np.float32(0.1)
+N_VIEWS = 5
+"""Views whose colours are told one by one."""
+VIEWS = 9
+"""Numbers of a point before those."""
 AHEAD = np.float32(1e-3)
 
 
@@ -21,6 +27,7 @@ def _rows(begin, end, pictures, axes, eyes, origins, reach, shares, tangent, out
     queries = len(out) // len(pictures)
     last, middle = np.float32(size - 1), np.float32(0.5 * size - 0.5)
     scale = np.float32(0.5 * size / tangent)
+    cosines = np.empty(N_VIEWS, np.float32)
     for row in range(begin, end):
         n, y = row // height, row % height
         b = n // queries
@@ -33,6 +40,9 @@ def _rows(begin, end, pictures, axes, eyes, origins, reach, shares, tangent, out
                 near_red = near_green = near_blue = near = ZERO
                 wide_red = wide_green = wide_blue = wide = ZERO
                 red = green = blue = squares = count = ZERO
+                tint_red = tint_green = tint_squares = ZERO
+                to, listed = out[n, y, x, k], 0
+                to[:] = ZERO
                 for v in range(n_views):
                     ax, ay, az = px - eyes[b, v, 0], py - eyes[b, v, 1], pz - eyes[b, v, 2]
                     a = axes[b, v]
@@ -82,9 +92,20 @@ def _rows(begin, end, pictures, axes, eyes, origins, reach, shares, tangent, out
                     )
                     red, green, blue, count = red + r, green + g, blue + u, count + ONE
                     squares += r * r + g * g + u * u
-                to = out[n, y, x, k]
+                    bright = ONE / (r + g + u + (HALF + HALF + HALF + DARK))
+                    p, q = (r + HALF) * bright, (g + HALF) * bright
+                    tint_red, tint_green, tint_squares = tint_red + p, tint_green + q, tint_squares + p * p + q * q
+                    # Its place among the views, by their cosines.
+                    place, listed = listed, min(listed + 1, N_VIEWS)
+                    while place > 0 and cosines[place - 1] < cosine:
+                        if place < N_VIEWS:
+                            cosines[place], at = cosines[place - 1], VIEWS + 4 * place
+                            to[at], to[at + 1], to[at + 2] = to[at - 4], to[at - 3], to[at - 2]
+                        place -= 1
+                    if place < N_VIEWS:
+                        cosines[place], at = cosine, VIEWS + 4 * place
+                        to[at], to[at + 1], to[at + 2] = r, g, u
                 if count == ZERO:
-                    to[:] = ZERO
                     continue
                 i, j, m = ONE / near, ONE / wide, ONE / count
                 to[0], to[1], to[2] = near_red * i, near_green * i, near_blue * i
@@ -92,6 +113,11 @@ def _rows(begin, end, pictures, axes, eyes, origins, reach, shares, tangent, out
                 red, green, blue = red * m, green * m, blue * m
                 to[6] = math.sqrt(max(squares * m - red * red - green * green - blue * blue, ZERO))
                 to[7] = count / np.float32(n_views)
+                tint_red, tint_green = tint_red * m, tint_green * m
+                tint_squares = max(tint_squares * m - tint_red * tint_red - tint_green * tint_green, ZERO)
+                to[8] = VIVID * math.sqrt(tint_squares)
+                for place in range(listed):
+                    to[VIEWS + 4 * place + 3] = ONE
 
 
 def look_up(
@@ -102,7 +128,7 @@ def look_up(
     reach: Float32[np.ndarray, "n y x 3"],
     shares: Float32[np.ndarray, "one_or_n one_or_y one_or_x s"],
     tangent: float,
-    out: Float32[np.ndarray, "n y x s 8"],
+    out: Float32[np.ndarray, "n y x s c"],
     threads: int,
 ) -> None:
     """Fill `out` with what `sweep.sweep` says.

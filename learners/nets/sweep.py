@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from learners.nets import points, rays
 
-N_CHANNELS = 8
+N_CHANNELS = points.VIEWS + 4 * points.N_VIEWS
 """Numbers of `sweep` per pixel and point."""
 NEAR, WIDE = 48, 6
 """Powers of the cosine, from 0 to 1, by which a view counts: for those from the query's side, and for all."""
@@ -48,7 +48,9 @@ def sweep(
 
     A view counts if the point is in its picture, and more the nearer its line of sight is to the query's. Channels: the
     colour of the views that look from nearly the query's side, the mean colour of all (both less a half, zero where no view
-    sees the point), the colours' deviation, and the share of the views that see the point.
+    sees the point), the colours' deviation, the share of the views that see the point, the deviation of tints (which light
+    and shade leave alone), and one by one the colours of the `points.N_VIEWS` views that look from nearest the query's
+    side, nearest first, each with a one behind it; zeros where there are fewer.
 
     Args:
         images: The context, values in [0, 1], square.
@@ -91,6 +93,7 @@ def look_up(
     make = lambda *shape: images.new_zeros(b, *shape, q * s, size**2)
     near, wide, total, squares = make(3), make(3), make(3), make()
     near_weight, wide_weight, count = make(), make(), make()
+    tint, tint_squares, ranks, shown = make(2), make(), [], []
     # View by view: what one view adds fits into a cache.
     for image, pose in zip(images.unbind(1), poses.unbind(1), strict=True):
         # A point in the view's frame is linear in its share of the way: where the query stands, and so much of the reach.
@@ -120,12 +123,25 @@ def look_up(
             seen = colour[:, channel] * inside
             total[:, channel] += seen
             squares.addcmul_(colour[:, channel], seen)
+        tints = (colour[:, :2] + 0.5) * (inside / (colour.sum(1) + 1.5 + float(points.DARK)))[:, None]
+        tint += tints
+        tint_squares += tints.square().sum(1)
+        # Below zero where the point is not in the picture.
+        ranks.append(cosine * inside + inside - 1)
+        shown.append(torch.cat([colour * inside[:, None], inside[:, None]], 1))
     near /= near_weight.clamp_min(1e-6)[:, None]
     wide /= wide_weight.clamp_min(1e-6)[:, None]
     squares /= count.clamp_min(1)
     total /= count.clamp_min(1)[:, None]
     spread = (squares - sum(channel.square() for channel in total.unbind(1))).clamp_min(0).sqrt()
-    made = torch.cat([near, wide, spread[:, None], count[:, None] / images.shape[1]], 1)
+    tint /= count.clamp_min(1)[:, None]
+    uneven = (tint_squares / count.clamp_min(1) - tint.square().sum(1)).clamp_min(0).sqrt()
+    # The views one by one, by their cosines; those that are wanting are made up with nothing.
+    order = torch.stack(ranks, 1).argsort(dim=1, descending=True, stable=True)[:, : points.N_VIEWS, None]
+    shown = torch.stack(shown, 1).gather(1, order.expand(-1, -1, 4, -1, -1)).flatten(1, 2)
+    shown = F.pad(shown, (0, 0, 0, 0, 0, 4 * points.N_VIEWS - shown.shape[1]))
+    told = torch.stack([spread, count / images.shape[1], float(points.VIVID) * uneven], 1)
+    made = torch.cat([near, wide, told, shown], 1)
     return rearrange(made, "b c (q s) (y x) -> (b q) y x s c", q=q, y=size)
 
 
