@@ -278,6 +278,8 @@ class Handle:
             self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
             self._buffer("edge", (threads, 3, 5), np.float64),
             self._buffer("windows", (threads, n_lights, most, 4), np.int32),
+            self._buffer("order", (threads, most), np.int32),
+            self._buffer("nearest", (threads, most), np.float64),
         )
         # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled.
         simple = not (self._meshes or self._images)

@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import outlines, surfaces, textures
+from scenes.renderers.kernels import lanes, outlines, surfaces, textures
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, ZERO
 
 LANES = np.uintp(outlines.WIDE)
@@ -102,6 +102,22 @@ def meet_level_plane(s, blocks, start, n, g, scale):
             s[T + i] = t + f * tx if (f >= first) & (f < end) else INF
 
 
+@numba.njit(**INLINE)
+def _passes(s, base, first, extent, lx, ly, lz, far, away, square):
+    """Whether, of a block's pixels that are lit so far, any's way to the light comes so near to a solid's middle."""
+    for j in range(LANES):
+        i = base + j
+        ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+        t = s[T + i]
+        px, py, pz = ox + t * rx, oy + t * ry, oz + t * rz
+        rx, ry, rz = lx - away * px, ly - away * py, lz - away * pz
+        along = -(px * rx + py * ry + pz * rz) / max(rx * rx + ry * ry + rz * rz, surfaces.TINY)
+        along = min(max(along, ZERO), far)
+        px, py, pz = px + along * rx, py + along * ry, pz + along * rz
+        s[TRACE + j] = square - (px * px + py * py + pz * pz) if s[LAMBERT + i] > ZERO else -ONE
+    return lanes.any_over(s, TRACE, ZERO)
+
+
 def _loops(hit):
     """The two loops of one kind of solid, from its function in `surfaces`."""
 
@@ -118,8 +134,8 @@ def _loops(hit):
                 s[T + i], s[NX + i], s[NY + i], s[NZ + i] = hit(ox, oy, oz, rx, ry, rz, p, q, r)
 
     @numba.njit(**LOOP)
-    def shade(s, blocks, start, n, g, size, light, is_sun, window, extent):
-        """Darken the pixels within `window` whose way to the light meets the solid."""
+    def shade(s, blocks, start, n, g, size, light, is_sun, window, extent, reach):
+        """Darken the pixels within `window` whose way to the light meets the solid, which lies within `reach`."""
         p, q, r = size[0], size[1], size[2]
         lx, ly, lz = light[0], light[1], light[2]
         far, away = (INF, ZERO) if is_sun else (ONE, ONE)
@@ -129,6 +145,8 @@ def _loops(hit):
                 continue
             first = rays(g, x, y, extent)
             base = np.uintp(b) * LANES
+            if not _passes(s, base, first, extent, lx, ly, lz, far, away, reach * reach):
+                continue
             for j in range(LANES):
                 i = base + j
                 ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
@@ -161,19 +179,11 @@ def _trace(s, close, ring, tube):
                 moving = (gap > close) & (t < s[LEAVE + j])
                 s[TRACE + j] = t + gap if moving else t
                 s[MOVING + j] = ONE if moving else ZERO
-        if not _any(s, MOVING):
+        if not lanes.any_over(s, MOVING, ZERO):
             break
     for j in range(LANES):
         # What still moves after all steps grazes the torus without meeting it.
         s[TRACE + j] = INF if (s[MOVING + j] > ZERO) | (s[TRACE + j] >= s[LEAVE + j]) else s[TRACE + j]
-
-
-@numba.njit(**LOOP)
-def _any(s, at):
-    found = False
-    for j in range(LANES):
-        found |= s[at + j] > ZERO
-    return found
 
 
 @numba.njit(**LOOP)
@@ -233,6 +243,29 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, ext
             i = base + j
             lit = s[LAMBERT + i]
             s[LAMBERT + i] = ZERO if s[TRACE + j] < INF else lit
+
+
+@numba.njit(**LOOP)
+def keep_nearer(s, blocks, start, n, stride, depth, flat):
+    """Drop a chunk's blocks in which nothing that was met is nearer than `depth`; returns how many are left, in front."""
+    # What `meet_plane` writes for each pixel, and what others do.
+    one, two, three, four = (U, V, FU, FV) if flat else (NX, NY, NZ, NZ)
+    kept = 0
+    for block in range(n):
+        x, y = blocks[0, start + block], blocks[1, start + block]
+        base = np.uintp(block) * LANES
+        if not lanes.any_less(s, T + base, depth, np.uintp(y * stride + x)):
+            continue
+        if kept < block:
+            to = np.uintp(kept) * LANES
+            blocks[0, start + kept], blocks[1, start + kept] = x, y
+            lanes.move(s, T + base, T + to)
+            lanes.move(s, one + base, one + to)
+            lanes.move(s, two + base, two + to)
+            lanes.move(s, three + base, three + to)
+            lanes.move(s, four + base, four + to)
+        kept += 1
+    return kept
 
 
 @numba.njit(**LOOP)

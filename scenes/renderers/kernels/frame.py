@@ -68,20 +68,21 @@ def meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
 
 @numba.njit(**PLACED)
 def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest):
+    reach = np.float32(1.0001 * outlines.reach_of(kind, size))
     if kind == TORUS:
         chunks.shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, extent)
     elif kind == BOX:
-        chunks.shade_box(s, blocks, start, n, g, size, light, is_sun, window, extent)
+        chunks.shade_box(s, blocks, start, n, g, size, light, is_sun, window, extent, reach)
     elif kind == SPHERE:
-        chunks.shade_sphere(s, blocks, start, n, g, size, light, is_sun, window, extent)
+        chunks.shade_sphere(s, blocks, start, n, g, size, light, is_sun, window, extent, reach)
     elif kind == CAPSULE:
-        chunks.shade_capsule(s, blocks, start, n, g, size, light, is_sun, window, extent)
+        chunks.shade_capsule(s, blocks, start, n, g, size, light, is_sun, window, extent, reach)
     elif kind == CYLINDER:
-        chunks.shade_cylinder(s, blocks, start, n, g, size, light, is_sun, window, extent)
+        chunks.shade_cylinder(s, blocks, start, n, g, size, light, is_sun, window, extent, reach)
     elif kind == CONE:
-        chunks.shade_cone(s, blocks, start, n, g, size, light, is_sun, window, extent)
+        chunks.shade_cone(s, blocks, start, n, g, size, light, is_sun, window, extent, reach)
     elif kind == ELLIPSOID:
-        chunks.shade_ellipsoid(s, blocks, start, n, g, size, light, is_sun, window, extent)
+        chunks.shade_ellipsoid(s, blocks, start, n, g, size, light, is_sun, window, extent, reach)
     elif forest is not None:
         trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest, kind - MESH)
 
@@ -172,9 +173,71 @@ def step_of(fov, extent, height):
     return 2 * math.tan(fov / 2) / height if extent is None else extent / height
 
 
+@numba.njit(**LOOP)
+def _sort(order, keys, first, last):
+    """Sort a stretch of `order` by the keys of what it names; equals stay as they are."""
+    for i in range(first + 1, last):
+        k, j = order[i], i
+        while j > first and keys[order[j - 1]] > keys[k]:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = k
+
+
+@numba.njit(**PLACED)
+def _draw_solid(
+    k, name, near, pixels, depth, s, geometry, blocks, edge, windows, height, width, stride, step, extent,
+    shadows, painted, kind, texture, look, position, rotation, lights, air, sums, places, forest,
+):  # fmt: skip
+    """Draw one solid, with its name beside its colours; arguments are those of `draw_frame`."""
+    g = geometry[k]
+    flat = kind[k] == PLANE
+    if flat:
+        hx, hy = _half(look[k, 0]), _half(look[k, 1])
+        count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent)
+    else:
+        count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent, depth, near)
+    if count == 0:
+        return
+    if shadows and painted:
+        _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
+    even, red, green, blue = _even_light(g, len(kind), lights, air, shadows and painted, windows)
+    skin = texture[k] if painted else 0
+    even = flat and even and skin < chunks.IMAGE
+    for start in range(0, count, chunks.BLOCKS):
+        n = min(chunks.BLOCKS, count - start)
+        if even and skin == 0 and extent is None:
+            chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
+            continue
+        meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
+        if shadows:  # else to light a pixel costs little more than to ask whether it is seen
+            n = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
+        if painted and not even:
+            _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest)
+        elif not painted:
+            # What nobody looks at must still be a colour: names are kept beside it.
+            chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
+        if sums is not None and skin >= chunks.IMAGE:
+            if not flat:
+                chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
+            pictures.filter_light(s, n, flat, sums, places[skin - chunks.IMAGE], edge[0])
+            chunks.no_mix(s, n)
+        elif flat:
+            chunks.flat_texture(skin, s, n)
+        elif skin == 0:
+            chunks.no_mix(s, n)
+        else:
+            chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
+            chunks.solid_texture(skin, s, n)
+        if even:
+            chunks.write_evenly(s, blocks, start, n, stride, depth, pixels, name, look[k], red, green, blue)
+        else:
+            chunks.write(s, blocks, start, n, stride, depth, pixels, name, look[k])
+
+
 @numba.njit(**PLACED)
 def draw_frame(
-    pixels, depth, ids, s, geometry, blocks, edge, windows,
+    pixels, depth, ids, s, geometry, blocks, edge, windows, order, nearest,
     height, width, eye, camera, fov, extent, shadows, painted, kind, texture, look, position, rotation, lights, air,
     sums, places, forest,
 ):  # fmt: skip
@@ -184,11 +247,13 @@ def draw_frame(
         pixels: Int32, rows x stride, flat: red, green, blue in the lowest bytes. Written, as are the next two.
         depth: Float32, likewise.
         ids: Int32, likewise; or empty, when nobody asks for them.
-        s: Scratch, as are the next four: `chunks.SCRATCH`.
+        s: Scratch, as are the next six: `chunks.SCRATCH`.
         geometry: k, 12 + 3 l.
         blocks: 4, as many as may be.
         edge: 3 5.
         windows: l k 4.
+        order: k.
+        nearest: k.
         height: Rows.
         width: Columns; the stride is that, or the width of a block if larger.
         eye: Of the camera.
@@ -211,8 +276,12 @@ def draw_frame(
     stride = max(width, outlines.WIDE)
     view = outlines.axes(camera)
     step = step_of(fov, extent, height)
-    for k in range(len(kind)):
+    n_solids = len(kind)
+    for k in range(n_solids):
         outlines.place(geometry[k], position[k], rotation[k], eye, view, height, width, step, lights, extent)
+        order[k], nearest[k] = k, INF
+        if kind[k] != PLANE:
+            nearest[k] = outlines.nearest(geometry[k], kind[k], look[k], height, width, extent)
     most, half, area = chunks.MOST, chunks.ROUND, height * stride
     sky = chunks.pack(air[3] * most + half, air[4] * most + half, air[5] * most + half)
     for i in range(np.uintp(area)):
@@ -220,57 +289,23 @@ def draw_frame(
     for i in range(np.uintp(area)):
         depth[i] = INF
     named = 0
-    for k in range(len(kind)):
-        g = geometry[k]
-        flat = kind[k] == PLANE
-        if flat:
-            hx, hy = _half(look[k, 0]), _half(look[k, 1])
-            count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent)
-        else:
-            count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent)
-        if count == 0:
-            continue
-        if shadows and painted:
-            _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
-        even, red, green, blue = _even_light(g, len(kind), lights, air, shadows and painted, windows)
-        skin = texture[k] if painted else 0
-        even = flat and even and skin < chunks.IMAGE
-        name = np.int32((k - named + 1) << 24)
-        for start in range(0, count, chunks.BLOCKS):
-            n = min(chunks.BLOCKS, count - start)
-            if even and skin == 0 and extent is None:
-                chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
-                continue
-            meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
-            if painted and not even:
-                _light(
-                    k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest
-                )
-            elif not painted:
-                # What nobody looks at must still be a colour: names are kept beside it.
-                chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
-            if sums is not None and skin >= chunks.IMAGE:
-                if not flat:
-                    chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
-                pictures.filter_light(s, n, flat, sums, places[skin - chunks.IMAGE], edge[0])
-                chunks.no_mix(s, n)
-            elif flat:
-                chunks.flat_texture(skin, s, n)
-            elif skin == 0:
-                chunks.no_mix(s, n)
-            else:
-                chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
-                chunks.solid_texture(skin, s, n)
-            if even:
-                chunks.write_evenly(s, blocks, start, n, stride, depth, pixels, name, look[k], red, green, blue)
-            else:
-                chunks.write(s, blocks, start, n, stride, depth, pixels, name, look[k])
-        if k - named == NAMES - 1:
-            _read_names(ids, pixels, named)
-            for i in range(np.uintp(area)):
-                pixels[i] = np.int32(pixels[i] & COLOUR)
-            named = k + 1
-    _read_names(ids, pixels, named)
+    while True:
+        last = min(named + NAMES, n_solids)
+        # The nearest first: what they hide costs little then. Planes come last.
+        _sort(order, nearest, named, last)
+        for place in range(named, last):
+            k = order[place]
+            _draw_solid(
+                k, np.int32((k - named + 1) << 24), nearest[k], pixels, depth, s, geometry, blocks, edge, windows,
+                height, width, stride, step, extent, shadows, painted, kind, texture, look, position, rotation, lights,
+                air, sums, places, forest,
+            )  # fmt: skip
+        _read_names(ids, pixels, named)
+        if last == n_solids:
+            break
+        for i in range(np.uintp(area)):
+            pixels[i] = np.int32(pixels[i] & COLOUR)
+        named = last
     if painted and air[7] > air[6]:
         _fade(pixels, depth, area, air)
 
@@ -365,12 +400,12 @@ def compiled(version: int):
 
     @numba.njit(cache=True, **LOOP)
     def draw(
-        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows,
+        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows, order, nearest,
         which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air,
         sums, places, forest,
     ):  # fmt: skip
-        """Draw cameras `begin` to before `end`; all arguments from `pixels` to `windows` are scratch."""
+        """Draw cameras `begin` to before `end`; all arguments from `pixels` to `nearest` are scratch."""
         # First the colours of a finer picture, where asked for; then depth and ids of the pixels' centres.
         apart = ratio > 1 and painted and measured
         for i in range(begin, end):
@@ -382,7 +417,7 @@ def compiled(version: int):
                 fine = ratio if turn == 0 and painted else 1
                 seen = ids.shape[1] if measured and (turn == 1 or not apart) else 0
                 draw_frame(
-                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows,
+                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows, order, nearest,
                     height * fine, width * fine, eye[i], camera[i], fov, extent, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
                     position[b : b + n], rotation[b : b + n], lights[scene], air[scene], sums, places, forest,

@@ -6,7 +6,9 @@ A block is `WIDE` neighbouring pixels of a row, given by the column and row of i
 import math
 
 import numba
+import numpy as np
 
+from scenes.renderers.kernels import lanes
 from scenes.renderers.kernels.surfaces import LOOP
 
 WIDE = 16
@@ -216,14 +218,27 @@ def solid_window(g, kind, size, height, width, step, extent):
 
 
 @numba.njit(**LOOP)
-def solid_blocks(g, kind, size, height, width, stride, step, blocks, extent):
-    """List the blocks of the screen rectangle around a solid; returns how many."""
+def nearest(g, kind, size, height, width, extent):
+    """A depth before which nothing of a solid lies."""
+    eye, ahead = middle(g, height, width, extent)
+    near = -dot(ahead, eye) - reach_along(kind, size, -ahead[0], -ahead[1], -ahead[2])
+    return near - 1e-5 * abs(near) - 1e-6
+
+
+@numba.njit(**LOOP)
+def solid_blocks(g, kind, size, height, width, stride, step, blocks, extent, depth, near):
+    """List the blocks of the screen rectangle around a solid in which it may be seen; returns how many.
+
+    Those are not in which all that is drawn so far is nearer than `near`.
+    """
     left, top, last, bottom = solid_window(g, kind, size, height, width, step, extent)
-    n = 0
+    n, limit = 0, np.float32(near)
     for y in range(top, bottom + 1):
         for x in range(left, last + 1, WIDE):
-            blocks[0, n], blocks[1, n] = min(x, stride - WIDE), y
-            n += 1
+            x = min(x, stride - WIDE)
+            if lanes.any_over(depth, np.uintp(y * stride + x), limit):
+                blocks[0, n], blocks[1, n] = x, y
+                n += 1
     return n
 
 
