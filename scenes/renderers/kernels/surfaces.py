@@ -17,8 +17,9 @@ INF = np.float32(np.inf)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 TINY = np.float32(1e-12)
 
-# Not nnan nor ninf: misses are infinite, and their normals are never looked at.
-LOOP = {"fastmath": {"nsz", "arcp", "contract", "afn"}, "error_model": "numpy", "nogil": True}
+# Not nnan nor ninf: misses are infinite, and their normals are never looked at. Nothing is allocated, so nobody need
+# count the references to arrays, which numba does by atomic instructions.
+LOOP = {"fastmath": {"nsz", "arcp", "contract", "afn"}, "error_model": "numpy", "nogil": True, "_nrt": False}
 # A loop with a call in it stays scalar, and LLVM does not think the longer of these worth inlining by itself.
 INLINE = LOOP | {"forceinline": True}
 
