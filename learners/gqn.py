@@ -149,7 +149,7 @@ class Config:
         return cls(
             read="attention", image_size=32, representation_dim=128, n_queries=2, n_layers=2, shared_core=True, hidden=48,
             kernel=3, z_channels=4, canvas=32, refine=1, n_encoder_blocks=0, n_read_blocks=2, depths=16,
-            batch_size=8, steps=1500,
+            batch_size=8, steps=1200,
             sigma_anneal=0.5, learning_rate=1e-3, learning_rate_end=1e-5, warmup=0.02, decay="cosine", decay_until=1.0,
             weight_decay=0.01, clip=1.0,
         )  # fmt: skip
