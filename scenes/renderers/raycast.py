@@ -281,7 +281,8 @@ class Handle:
             self._buffer("order", (threads, most), np.int32),
             self._buffer("nearest", (threads, most), np.float64),
         )
-        # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled.
+        # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled, as is that
+        # without shadows.
         simple = not (self._meshes or self._images)
         sums = (None, None) if simple else self._sums
         walks = (
@@ -294,14 +295,15 @@ class Handle:
         view = (eyes, turns, drawn, float(cameras.fov), extent, h, w)
         shapes = (self._first, self._count, self._kind)
         solids = (*shapes, self._texture, self._look, *places)
-        rest = (which, *view, ratio, self._shadows, *self._wanted, *solids, self._lights, self._air, *sums)
+        shadows = True if self._shadows else None
+        rest = (which, *view, ratio, shadows, *self._wanted, *solids, self._lights, self._air, *sums)
         more: dict[str, np.ndarray] = {}
         if "albedo" in self._more:
             more["albedo"] = self._buffer("albedo", (b, row), np.uint32)
             # Colour before light is what white light from everywhere shows, before a black sky.
             bare, white = self._lights[:, :0], self._buffer("white", self._air.shape, np.float32)
             white[:, :3] = 1
-            plain = (which, *view, ratio, False, True, False, *solids, bare, white, *sums)
+            plain = (which, *view, ratio, None, True, False, *solids, bare, white, *sums)
         if "normals" in self._more:
             more["normals"] = self._buffer("normals", (b, h, w, 3), np.float32)
             bodies = (which, *view, *shapes, self._look, *places, self._lights[:, :0].reshape(-1, 7))
@@ -324,7 +326,7 @@ class Handle:
                 if "flow" in more:
                     _find_flow(begin, end, more["flow"], depth, ids, *motion)
 
-        _run(work, threads, (extent is None, simple, *more))
+        _run(work, threads, (extent is None, simple, shadows, *more))
         arrays = {"rgb": rgb, **more}
         for name in arrays.keys() & {"rgb", "albedo"}:
             arrays[name] = arrays[name].view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)

@@ -40,7 +40,7 @@ FIXED = 12
 def meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
     """Depths and normals (of a plane, points of its texture) of a chunk; of a mesh, where it is nearer than `depth`.
 
-    What is None as numba compiles, `extent` or `forest`, leaves the code that would need it out.
+    What is None as numba compiles, here `extent` or `forest`, leaves the code that would need it out.
     """
     size = look[:3]
     if kind == PLANE:
@@ -140,7 +140,7 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
             chunks.sunlight(s, n, g[at:])
         else:
             chunks.lamplight(s, blocks, start, n, g, g[at:], extent)
-        if shadows:
+        if shadows is not None:
             for other in range(len(kind)):
                 window = windows[m, other]
                 if window[2] >= window[0] and window[3] >= window[1]:
@@ -152,13 +152,13 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
 
 
 @numba.njit(**PLACED)
-def _even_light(g, n, lights, air, shadows, windows):
+def _even_light(g, n, lights, air, shadows, painted, windows):
     """Whether one light falls on all of a plane, and its colour."""
     red, green, blue = air[0], air[1], air[2]
     even = True
     for m in range(len(lights)):
         even = even and lights[m, 6] != 0
-        if shadows:
+        if shadows is not None and painted:
             for other in range(n):
                 window = windows[m, other]
                 even = even and (window[2] < window[0] or window[3] < window[1])
@@ -199,9 +199,9 @@ def _draw_solid(
         count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent, depth, near)
     if count == 0:
         return
-    if shadows and painted:
+    if shadows is not None and painted:
         _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
-    even, red, green, blue = _even_light(g, len(kind), lights, air, shadows and painted, windows)
+    even, red, green, blue = _even_light(g, len(kind), lights, air, shadows, painted, windows)
     skin = texture[k] if painted else 0
     even = flat and even and skin < chunks.IMAGE
     for start in range(0, count, chunks.BLOCKS):
@@ -210,7 +210,7 @@ def _draw_solid(
             chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
             continue
         meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
-        if shadows:  # else to light a pixel costs little more than to ask whether it is seen
+        if shadows is not None:  # else to light a pixel costs little more than to ask whether it is seen
             n = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
         if painted and not even:
             _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest)
@@ -260,7 +260,7 @@ def draw_frame(
         camera: Quaternion.
         fov: Vertical, in radians.
         extent: Metres of height that an orthographic camera sees; None for a pinhole.
-        shadows: Whether there are any.
+        shadows: True, or None: there are none.
         painted: Whether anybody looks at the colours.
         kind: k.
         texture: k; `chunks.IMAGE` and more: image number 0 and so on.
