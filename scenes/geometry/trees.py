@@ -11,7 +11,7 @@ from scenes.renderers.kernels import growth
 
 Forest = tuple[np.ndarray, ...]
 """Trees of several meshes: root nodes (m,); boxes and extents (m, 9); then, flat, what `growth.grow` gives of them all,
-and normals at the corners of each face."""
+normals at the corners of each face, and where each mesh's leaves begin and the last's end (m + 1,)."""
 
 _trees: weakref.WeakKeyDictionary[scenes.Mesh, Forest] = weakref.WeakKeyDictionary()
 
@@ -48,7 +48,7 @@ def forest(meshes: Sequence[scenes.Mesh]) -> Forest:
     trees = [tree(mesh) for mesh in meshes]
     if not trees:
         empty = [np.zeros(0, dtype) for dtype in (np.float32, np.int32, np.float32, np.int32, np.float32)]
-        return (np.zeros(0, np.int32), np.zeros((0, 9), np.float32), *empty)
+        return (np.zeros(0, np.int32), np.zeros((0, 9), np.float32), *empty, np.zeros(1, np.int32))
     count = lambda part, size: np.cumsum([0, *(len(t[part]) // size for t in trees[:-1])])
     roots = count(3, growth.WIDE).astype(np.int32)
     leaves, faces = count(5, growth.WIDE), count(6, 9)
@@ -57,4 +57,5 @@ def forest(meshes: Sequence[scenes.Mesh]) -> Forest:
     own = [t[5] + f for t, f in zip(trees, faces, strict=True)]
     rest = [np.concatenate([t[part] for t in trees]) for part in (1, 2, 4, 6)]
     join = lambda parts: np.concatenate(parts).astype(np.int32)
-    return (roots, rest[0], rest[1], join(children), rest[2], join(own), rest[3])
+    firsts = np.append(leaves, leaves[-1] + len(trees[-1][5]) // growth.WIDE).astype(np.int32)
+    return (roots, rest[0], rest[1], join(children), rest[2], join(own), rest[3], firsts)

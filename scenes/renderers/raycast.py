@@ -28,7 +28,7 @@ import scenes
 from scenes import geometry, renderers
 from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures
+from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures, triangles
 
 
 def version() -> int:
@@ -289,6 +289,12 @@ class Handle:
             self._buffer("pile", (threads, growth.PILE), np.int32),
             self._buffer("near", (threads, growth.PILE), np.float32),
         )
+        area = 0 if simple else h * ratio * fine
+        canvas = (
+            self._buffer("leaf", (threads, triangles.ROOM), np.float32),
+            self._buffer("seen", (threads, area), np.int32),
+            *(self._buffer(name, (threads, area), np.float32) for name in ("far", "first", "second")),
+        )
         scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         extent = None if cameras.extent is None else float(cameras.extent)
         which, eyes, turns, *lens = lenses(cameras)
@@ -315,8 +321,8 @@ class Handle:
         left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:
-            own, walk = [array[thread] for array in scratch], [array[thread] for array in walks]
-            forest = None if simple else (*walk, *grown)
+            own, walk, paint = ([array[thread] for array in arrays] for arrays in (scratch, walks, canvas))
+            forest = None if simple else (*walk, *grown, *paint)
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
                 if "albedo" in more:

@@ -11,6 +11,7 @@ from scenes import renderers
 from scenes.geometry import meshes, trees
 from scenes.kit import errors
 from scenes.renderers import raycast
+from scenes.renderers.kernels import triangles
 
 FOV = math.pi / 3
 SUN, LAMP = ((0.36, 0.48, 0.8), True), ((-1.5, 0.5, 2.5), False)
@@ -133,6 +134,28 @@ def test_ten_thousand_triangles_are_those_of_brute_force():
     ball = bumpy(71)
     assert len(ball.faces) > 10_000
     check(scene_of([(ball, (1, 0.8, 1.2), (0, 0, 0), (0.6, 0, 0.8, 0))]), camera(size=24))
+
+
+def test_painted_triangles_are_those_that_rays_meet():
+    """A small picture's rays are followed through the tree; a larger one, of which they are every third, is painted."""
+    scene = scene_of([(bumpy(71), (1, 0.8, 1.2), (0, 0, 0), (0.6, 0, 0.8, 0)), FLOOR])
+    handle = raycast.load(scene, sensors=("rgb", "depth", "ids", "normals"))
+    small = handle.render(camera(size=16))
+    few = {name: getattr(small, name).copy() for name in ("depth", "ids", "normals")}
+    many = handle.render(camera(size=48))
+    np.testing.assert_array_equal(many.ids[:, 1::3, 1::3], few["ids"])
+    assert 0.2 < (few["ids"] == 0).mean() < 0.8
+    np.testing.assert_allclose(many.depth[:, 1::3, 1::3], few["depth"], rtol=1e-5)
+    np.testing.assert_allclose(many.normals[:, 1::3, 1::3], few["normals"], atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(many.normals[many.ids >= 0], axis=-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "painted"), [(16, False), (48, True)])
+def test_meshes_are_painted_where_that_is_cheaper(size, painted):
+    forest = (None, None, *trees.forest([bumpy(71)]))
+    assert triangles.worthwhile((0, 0, size // 2, size // 2), 1.0, None, forest, 0) == painted
+    assert not triangles.worthwhile((0, 0, size - 1, size - 1), 0.0, None, forest, 0)  # some lie beside the eye
+    assert not triangles.worthwhile((0, 0, size - 1, size - 1), 1.0, 2.0, forest, 0)  # an orthographic camera's
 
 
 def bumpy(n):

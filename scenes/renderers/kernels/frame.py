@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import chunks, outlines, pictures, trees
+from scenes.renderers.kernels import chunks, outlines, pictures, trees, triangles
 from scenes.renderers.kernels.outlines import (
     BOX,
     CAPSULE,
@@ -199,6 +199,12 @@ def _draw_solid(
         count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent, depth, near)
     if count == 0:
         return
+    window, ready = (0, 0, -1, -1), False
+    if forest is not None and kind[k] >= MESH:
+        window = outlines.solid_window(g, kind[k], look[k], height, width, step, extent)
+        ready = triangles.worthwhile(window, near, extent, forest, kind[k] - MESH)
+        if ready:
+            triangles.paint(g, look[k], window, height, width, stride, depth, forest, kind[k] - MESH)
     if shadows is not None and painted:
         _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
     even, red, green, blue = _even_light(g, len(kind), lights, air, shadows, painted, windows)
@@ -209,7 +215,10 @@ def _draw_solid(
         if even and skin == 0 and extent is None:
             chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
             continue
-        meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
+        if forest is not None and ready:
+            triangles.read(s, blocks, start, n, stride, look[k], window, forest, kind[k] - MESH)
+        else:
+            meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
         if shadows is not None:  # else to light a pixel costs little more than to ask whether it is seen
             n = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
         if painted and not even:

@@ -85,7 +85,7 @@ def walk(forest, root, ox, oy, oz, dx, dy, dz, far, both):
         Distance in lengths of the direction, inf for none; place of the triangle among the corners; and the shares of
         its three corners in the point.
     """
-    pile, near, _, _, nodes, children, corners, _, _ = forest
+    pile, near, nodes, children, corners = forest[0], forest[1], forest[4], forest[5], forest[6]
     ix, iy, iz = ONE / _away_from_zero(dx), ONE / _away_from_zero(dy), ONE / _away_from_zero(dz)
     mx, my, mz = -ox * ix, -oy * iy, -oz * iz
     # Rows of the sides that a ray comes to first, and of the others.
@@ -226,6 +226,9 @@ def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, numbe
             s[T + i] = t + enter
             if t < INF:
                 s[NX + i], s[NY + i], s[NZ + i] = normal_at(forest, found, u, v, w, kx, ky, kz)
+            else:
+                # What `triangles` painted may, at a silhouette, be missed by a rounding error: seen face on.
+                s[NX + i], s[NY + i], s[NZ + i] = -rx * sx, -ry * sy, -rz * sz
 
 
 @numba.njit(**LOOP)
