@@ -94,6 +94,8 @@ class World(abc.ABC):
         episode: Int64 n, number of the episode each world is in; -1 before the first.
         steps: Int64 n, steps taken in it.
         live: Bool n, whether the episode still runs.
+        cut: Bool n, whether the last step cut the episode short, though neither the task ended nor the time limit passed:
+            for environments that have a limit of their own inside, whose `advance` says so here.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
@@ -125,7 +127,7 @@ class World(abc.ABC):
         self.seeds = seed + np.arange(n, dtype=np.int64)
         self.episode = np.full(n, -1, np.int64)
         self.steps = np.zeros(n, np.int64)
-        self.live = np.zeros(n, bool)
+        self.live, self.cut = np.zeros((2, n), bool)
 
     @abc.abstractmethod
     def begin(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"], factors: dict | None) -> None:
@@ -195,7 +197,7 @@ class World(abc.ABC):
         self.live[rows] = True
 
     def step(self, actions) -> tuple[Float32[np.ndarray, " b"], Bool[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
-        """Move every world by one step; returns reward, terminated (the task ended) and truncated (time is up).
+        """Move every world by one step; returns reward, terminated (the task ended) and truncated (it was cut short).
 
         Raises:
             errors.CaveError: a world's episode has not begun or is over; an action is of another shape or type, out
@@ -206,7 +208,7 @@ class World(abc.ABC):
             raise self._refusal(int(np.argmin(self.live)), f"its episode {what}; call reset first")
         reward, terminated = self.advance(self._checked(actions))
         self.steps += 1
-        truncated = (self.steps >= self.max_steps) & ~terminated
+        truncated = (self.cut | (self.steps >= self.max_steps)) & ~terminated
         self.live = ~(terminated | truncated)
         return reward, terminated, truncated
 

@@ -23,7 +23,7 @@ Reward: the environment's.
 
 Start: that of `reset(seed=floor(start * 2**53))` of Gymnasium's environment, where `start`, in [0, 1), is the only factor.
 
-End: the environment ends (terminated), be it by a limit of its own inside, or its time limit has passed (truncated).
+End: the environment ends (terminated), or it cuts itself short, or its time limit has passed (both truncated).
 `success` is what its `info` says, and False where it says nothing.
 
 Splits: train and test, which are fresh starts of one distribution.
@@ -134,7 +134,7 @@ class World(envs.World):
         self._goal = _goal(env.observation_space)
         self.together = config.id in tasks.TASKS
         self._worlds = bodies.Bodies(env, n) if self.together else objects.Objects(env, n, max_steps)
-        for name in self._worlds.STATE:
+        for name in ("cut", *self._worlds.STATE):
             setattr(self, name, getattr(self._worlds, name))
         self.action = np.zeros((n, *sensor_spaces["action"].shape), np.float32)
         self.STATE = ("action", *self._worlds.STATE)

@@ -48,9 +48,9 @@ def make(env_id: str, pictures: bool = False) -> gymnasium.Env:
         with warnings.catch_warnings():
             # Whoever asks for an old version by its number knows that there is a newer one.
             warnings.simplefilter("ignore")
-            return gymnasium.make(
-                env_id, max_episode_steps=-1, disable_env_checker=True, render_mode="rgb_array" if pictures else None
-            )
+            # An environment that does not draw itself may not know the option.
+            drawing = {"render_mode": "rgb_array"} if pictures else {}
+            return gymnasium.make(env_id, max_episode_steps=-1, disable_env_checker=True, **drawing)
     except (gymnasium.error.Error, ImportError) as error:
         raise missing(env_id, error) from error
 

@@ -30,7 +30,7 @@ class Bodies:
         self.rows = self._batch.rows()
         self.place = np.zeros(n)
         self.observation = np.zeros((n, *env.observation_space.shape))
-        self.success = np.zeros(n, bool)
+        self.success, self.cut = np.zeros((2, n), bool)
 
     def begin(self, rows: Int[np.ndarray, " r"], seeds: Int[np.ndarray, " r"]) -> None:
         """Put worlds `rows` where `env.reset(seed=...)` puts Gymnasium's."""

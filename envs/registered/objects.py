@@ -31,16 +31,16 @@ class Objects:
         self.seed, self.count = np.zeros((2, n), np.int64)
         self.log = np.zeros((n, max_steps, int(np.prod(self._space.shape))), self._space.dtype)
         self.observation = np.zeros((n, spaces.flatdim(env.observation_space)))
-        self.success = np.zeros(n, bool)
+        self.success, self.cut = np.zeros((2, n), bool)
 
     def begin(self, rows: Int[np.ndarray, " r"], seeds: Int[np.ndarray, " r"]) -> None:
         """Put worlds `rows` where `env.reset(seed=...)` puts them."""
         for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
             self._see(row, self._envs[row].reset(seed=seed)[0])
-        self.seed[rows], self.count[rows], self.success[rows] = seeds, 0, False
+        self.seed[rows], self.count[rows], self.success[rows], self.cut[rows] = seeds, 0, False, False
 
     def step(self, actions: np.ndarray) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-        """Rewards, and which have ended, be it by a limit of their own."""
+        """Rewards, and which tasks have ended; `cut` says which episodes a limit inside cut short."""
         self.log[np.arange(len(self._envs)), self.count] = actions.reshape(len(actions), -1)
         self.count += 1
         reward, ended = np.zeros(len(self._envs)), np.zeros(len(self._envs), bool)
@@ -57,7 +57,8 @@ class Objects:
         seen, reward, terminated, truncated, info = self._envs[row].step(action)
         self._see(row, seen)
         self.success[row] = bool(info.get("is_success", info.get("success", False)))
-        return float(reward), bool(terminated or truncated)
+        self.cut[row] = bool(truncated)
+        return float(reward), bool(terminated)
 
     def _see(self, row: int, seen: Any) -> None:
         self.observation[row] = spaces.flatten(self._envs[row].observation_space, seen)
@@ -90,6 +91,6 @@ class Objects:
         """Play the actions of the log again."""
         for row, env in enumerate(self._envs):
             self._see(row, env.reset(seed=int(self.seed[row]))[0])
-            self.success[row] = False
+            self.success[row], self.cut[row] = False, False
             for step in range(self.count[row]):
                 self._play(row, step)

@@ -185,6 +185,45 @@ def test_a_time_limit_is_the_environment_s_own_unless_given():
     assert worlds("Reacher-v5", max_steps=7).max_steps == 7
 
 
+class Bell(gymnasium.Env):
+    """Counts its steps: it truncates itself after 5, which ends the task, too, if the last action was 1."""
+
+    action_space, observation_space = spaces.Discrete(2), spaces.Box(0, 100, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        over = self.t >= 5
+        return np.full(1, self.t, np.float32), 1.0, bool(over and action == 1), over, {}
+
+
+def test_an_episode_that_the_environment_cuts_short_is_truncated(monkeypatch):
+    """Whoever learns from it must not take its last state for one without a future; a task that ended has ended."""
+    monkeypatch.setitem(gymnasium.registry, "Bell-v0", gymnasium.envs.registration.EnvSpec("Bell-v0", entry_point=Bell))
+    world = worlds("Bell-v0", 2)
+    for _ in range(2):
+        world.reset()
+        for _ in range(4):
+            _, terminated, truncated = world.step(np.array([0, 1]))
+            assert not (terminated | truncated).any()
+        state = world.state_dict()
+        _, terminated, truncated = world.step(np.array([0, 1]))
+        assert terminated.tolist() == [False, True] and truncated.tolist() == [True, False]
+        assert not world.live.any()
+    world.load_state_dict(state)
+    _, terminated, truncated = world.step(np.array([1, 0]))
+    assert terminated.tolist() == [True, False] and truncated.tolist() == [False, True]
+    short = worlds("Bell-v0", 1, max_steps=3)
+    short.reset()
+    ends = [short.step(np.array([0]))[2][0] for _ in range(3)]
+    assert ends == [False, False, True]
+    short.reset()
+    assert not short.cut.any()
+
+
 def test_pictures_for_learners_are_of_play_and_depend_on_their_index_alone():
     config = dataclasses.replace(Config.tiny(), id="Hopper-v5")
     images = envs.stream("gymnasium", config, "Images", "train", 0, 6, (24, 24)).draw(3)
