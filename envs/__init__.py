@@ -12,13 +12,16 @@ environment's module has these names:
     FOV        vertical field of view of its cameras, in radians
     extent(config) -> side in metres of the square about the z axis that holds everything
 
-and, where its scenes are those of a family, the family and two pure functions that say where learners look from:
+where `Views` are among the streams, two pure functions that say where learners look from:
 
-    family     the module of `scenes`; `Config.scenery` are its options
     views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
     tour(config, n) -> poses n 5 of a smooth path once around, for films
 
-Where it has no family (`gymnasium`), `Images` are what its own cameras see while somebody plays at random.
+and, where its scenes are those of a family, that family:
+
+    family     the module of `scenes`; `Config.scenery` are its options
+
+Where it has no family (`gymnasium`), scenes are moments while somebody plays at random, `Images` what its own cameras see.
 
 Why a world rather than many environments: 256 worlds moved by one call share one renderer call, and no Python runs per
 world. Two thin adapters make a world a `gymnasium.vector.VectorEnv` and, with one world, a `gymnasium.Env`; every

@@ -1,13 +1,13 @@
 """Any environment registered with Gymnasium, by its id, with this suite's sensors, faces and seeds.
 
-    python -m learners.train beta_vae --env gymnasium --env.id Ant-v5
+    python -m learners.train gqn --env gymnasium --env.id Ant-v5
     python -m agents.train ppo --env gymnasium --env.id Hopper-v5 --encoder state
 
 Description: the environment of that id. Where it is a MuJoCo model the ray caster draws it, without OpenGL; elsewhere it
-draws itself (`rgb_array`), and its pictures are brought to the size asked for. The eleven MuJoCo environments of version
-5 (`envs.registered.tasks`) are moved together on all cores, with Gymnasium's rewards, ends and observations; any other
-(`World.together` is then False) is Gymnasium's own object, one for each world, stepped one after the other. An id with a
-colon, which would import a module, is refused.
+draws itself (`rgb_array`), its pictures are brought to the size asked for, and there are no `Views`. The eleven MuJoCo
+environments of version 5 (`envs.registered.tasks`) are moved together on all cores, with Gymnasium's rewards, ends and
+observations; any other (`World.together` is then False) is Gymnasium's own object, one for each world, stepped one after
+the other. An id with a colon, which would import a module, is refused.
 
 Actions: the environment's own: discrete ones counted from 0, continuous ones as a vector.
 
@@ -30,6 +30,7 @@ Splits: train and test, which are fresh starts of one distribution.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import ClassVar
@@ -38,17 +39,18 @@ import gymnasium
 import mujoco
 import numpy as np
 from gymnasium import spaces
+from jaxtyping import Float32, Int
 
 import envs
 import scenes
 from envs import registered
 from envs.physics import mujoco as models
 from envs.physics import screen
-from envs.registered import bodies, objects, tasks
+from envs.registered import bodies, moments, objects, tasks
 from scenes import factors as fa
-from scenes.kit import errors
+from scenes.kit import errors, seeds
 
-STREAMS = ("Images", "Episodes")
+STREAMS = ("Images", "Views", "Episodes")
 FOV = math.radians(45)
 """MuJoCo's default, which Gymnasium's models keep."""
 _LONG = 1000
@@ -92,8 +94,54 @@ class Config:
 
 
 def extent(config: Config) -> float:
-    """Side in metres of the square that bodies are expected in: they may run out of it."""
-    return 20.0
+    """Side in metres of the square that bodies are expected in: they may run out of it. Of MuJoCo models it holds the ring
+    on which learners' cameras stand twice over."""
+    ring = _ring(config.id)
+    return ring.extent if ring else 20.0
+
+
+@functools.lru_cache(maxsize=64)
+def _ring(env_id: str) -> moments.Ring | None:
+    """Where learners' cameras stand around a MuJoCo model; None where there is none."""
+    env = registered.make(env_id)
+    if not isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel):
+        return None
+    return moments.Ring.of(camera_of(env.unwrapped, "free"))
+
+
+def _around(config: Config) -> moments.Ring:
+    ring = _ring(config.id)
+    if ring is None:
+        raise errors.CaveError(
+            f"gymnasium: {config.id} draws itself, from one side: Views are of MuJoCo models alone, such as Ant-v5",
+            errors.USAGE,
+        )
+    return ring
+
+
+@functools.lru_cache(maxsize=8)
+def _moments(config: Config, split: str, n: int) -> moments.Moments:
+    """Moments of `n` worlds; kept, since simulators are slow to make."""
+    return moments.Moments(World(config, n, split, 0, ("state",), None), _around(config))
+
+
+def views(
+    config: Config, split: str, seed: int, index: Int[np.ndarray, " b"], n_views: int
+) -> tuple[scenes.Scenes, Float32[np.ndarray, "b {n_views} 5"]]:
+    """Moments `index` of (split, seed), each after up to `streams.LAPSE` random actions, and `n_views` poses on a ring
+    around the model: a pure function.
+
+    Raises:
+        errors.CaveError: the environment is no MuJoCo model, or there is no such split.
+    """
+    ring = _around(config)
+    batch = _moments(config, split, len(index)).scenes(seeds.derive(seed, "images", "gymnasium"), index)
+    return batch, ring.poses(seeds.derive(seed, "views", split), index, n_views)
+
+
+def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
+    """Poses once around that ring, at even steps."""
+    return _around(config).tour(n)
 
 
 def splits(config: Config) -> Mapping[str, fa.Split]:
@@ -111,6 +159,7 @@ class World(envs.World):
 
     Attributes:
         together: Whether they are moved together, without Python for each.
+        model: Of their simulators, where it is MuJoCo's; None elsewhere.
     """
 
     PLAYERS: ClassVar[tuple[str, ...]] = ("random",)
@@ -122,11 +171,11 @@ class World(envs.World):
         spec = registered.find(config.id)
         env = registered.make(config.id)
         model = getattr(env.unwrapped, "model", None)
-        self._model = model if isinstance(model, mujoco.MjModel) else None
-        if self._model is None and "image" in sensors:
+        self.model = model if isinstance(model, mujoco.MjModel) else None
+        if self.model is None and "image" in sensors:
             env = registered.make(config.id, pictures=True)
         max_steps = config.max_steps or spec.max_episode_steps or _LONG
-        self._drawn = self._model is not None and bool({"image", "depth", "ids", "pose"} & set(sensors))
+        self._drawn = self.model is not None and bool({"image", "depth", "ids", "pose"} & set(sensors))
         action_space = registered.action_space(config.id, env.action_space)
         sensor_spaces = self._spaces(env.observation_space, action_space, size)
         super().__init__(config, n, split, seed, sensors, size, max_steps, action_space, sensor_spaces)
@@ -143,7 +192,7 @@ class World(envs.World):
             wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
             wanted = tuple(name for name, sensor in wanted.items() if sensor in sensors)
             camera = camera_of(env.unwrapped, config.camera)
-            stage = models.Stage(self._model)
+            stage = models.Stage(self.model)
             self._screen = screen.Screen(stage, n, size, camera, config.renderer, wanted, **config.look)
 
     def _spaces(self, seen: spaces.Space, actions: spaces.Space, size: tuple[int, int]) -> dict[str, spaces.Box]:
@@ -157,10 +206,10 @@ class World(envs.World):
             "action": spaces.Box(np.minimum(low, 0), np.maximum(high, 0), (n_action,), np.float32),
             "state": spaces.Box(-_ENDS, _ENDS, (spaces.flatdim(seen),)),
         }
-        if self._model is not None:
-            self._far = float(self._model.stat.extent * self._model.vis.map.zfar)
+        if self.model is not None:
+            self._far = float(self.model.stat.extent * self.model.vis.map.zfar)
             made["depth"] = spaces.Box(0.0, self._far, size)
-            made["ids"] = spaces.Box(-1, self._model.ngeom - 1, size, np.int32)
+            made["ids"] = spaces.Box(-1, self.model.ngeom - 1, size, np.int32)
         return made
 
     def begin(self, rows, index, factors):
@@ -200,7 +249,7 @@ class World(envs.World):
 
     def _draw(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What cameras of MuJoCo's models see, and where they are."""
-        cameras, frames = self._screen.draw(rows, *self._worlds.positions(rows))
+        cameras, frames = self._screen.draw(rows, *self.positions(rows))
         ahead = -scenes.rotation_matrices(cameras.rotation.astype(np.float64))[..., 2]
         angles = np.arctan2(ahead[:, 1], ahead[:, 0]), np.arcsin(np.clip(ahead[:, 2], -1, 1))
         out = {"pose": np.concatenate([cameras.position, np.stack(angles, 1)], 1)}
@@ -209,6 +258,10 @@ class World(envs.World):
         if "depth" in self.sensors:
             out["depth"] = np.minimum(frames.depth, self._far)
         return out
+
+    def positions(self, rows: Int[np.ndarray, " r"]) -> tuple[np.ndarray | None, ...]:
+        """Of MuJoCo models: positions of the joints, and positions and rotations of mocap bodies, where there are any."""
+        return self._worlds.positions(rows)
 
     def facts(self):
         """`factors`: `start` (there are no objects); `success`, where the environment's `info` tells of one."""

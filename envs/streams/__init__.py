@@ -10,13 +10,17 @@ import dataclasses
 import functools
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Int, UInt8
 
 import scenes
-from scenes.kit import errors, plugins
+from scenes.kit import errors, plugins, seeds
+
+LAPSE = 32
+"""Most random actions before a moment of play."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,3 +103,18 @@ def check_batch_size(batch_size: int) -> None:
 def scene_indices(step: int, batch_size: int) -> Any:
     """Which scenes batch `step` holds: int64 b."""
     return step * batch_size + np.arange(batch_size, dtype=np.int64)
+
+
+def moments(world: Any, key: int, index: Int[np.ndarray, " n"]) -> Iterator[Bool[np.ndarray, " n"]]:
+    """Play `n` worlds at random from new episodes, each as long as `key` and its index say, at most `LAPSE` steps; yields
+    the worlds whose moment has come."""
+    u = seeds.uniform(key, index, 2)
+    world.reset(seeds=(u[:, 0] * 2.0**53).astype(np.int64))
+    wait = (u[:, 1] * (LAPSE + 1)).astype(np.int64)
+    for t in range(int(wait.max()) + 1):
+        if t:
+            _, terminated, truncated = world.step(world.random())
+            if (terminated | truncated).any():
+                world.reset(terminated | truncated)
+        if (wait == t).any():
+            yield wait == t

@@ -9,13 +9,10 @@ import envs
 from envs import streams
 from scenes.kit import seeds
 
-LAPSE = 32
-"""Most random actions before a picture of an environment that has no family of scenes."""
-
 
 class Images:
     """Batches of `b` pictures of `b` scenes: from where learners look or, of an environment without a family of scenes, of
-    `b` worlds after up to `LAPSE` random actions."""
+    `b` worlds after up to `streams.LAPSE` random actions."""
 
     def __init__(
         self, env: str, config: Any, split: str, seed: int, batch_size: int, size: tuple[int, int], device: str
@@ -27,7 +24,7 @@ class Images:
             kind="Images", env=env, split=split, batch_size=batch_size,
             height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),
         )  # fmt: skip
-        if hasattr(self._env, "views"):
+        if hasattr(self._env, "family"):
             self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look, device)
             self._env.views(
                 config, split, seed, np.zeros(1, np.int64), 1
@@ -49,18 +46,9 @@ class Images:
 
     def _played(self, world: envs.World, index: np.ndarray) -> dict[str, Any]:
         """Pictures of one world each, which has the seed and moves as often as its index says."""
-        u = seeds.uniform(self._key, index, 2)
-        world.reset(seeds=(u[:, 0] * 2.0**53).astype(np.int64))
-        wait = (u[:, 1] * (LAPSE + 1)).astype(np.int64)
-        factors = {name: value.copy() for name, value in world.factors().items()}
-        seen = world.observe()
-        for t in range(1, int(wait.max()) + 1):
-            _, terminated, truncated = world.step(world.random())
-            if (terminated | truncated).any():
-                world.reset(terminated | truncated)
-            now = wait == t
-            if now.any():
-                world.observe(now, out=seen)
-                for name, value in world.factors().items():
-                    factors[name][now] = value[now]
+        seen, factors = None, {}
+        for now in streams.moments(world, self._key, index):
+            seen = world.observe(now, out=seen)
+            for name, value in world.factors().items():
+                factors.setdefault(name, np.zeros_like(value))[now] = value[now]
         return {"images": seen["image"], "poses": seen["pose"], "factors": factors}

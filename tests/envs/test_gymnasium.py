@@ -11,10 +11,10 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 import envs
-from envs import registered
+from envs import registered, streams
 from envs.gymnasium import Config
 from envs.registered import tasks
-from scenes.kit import errors
+from scenes.kit import errors, seeds
 
 OTHERS = ("Ant-v4", "CartPole-v1", "Acrobot-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1")
 
@@ -105,15 +105,15 @@ def test_pictures_show_the_state_they_come_with():
     for _ in range(5):
         world.step(world.random())
     seen = world.observe()
-    data = mujoco.MjData(world._model)
-    data.qpos[:] = world._worlds.positions(np.array([1]))[0][0]
-    mujoco.mj_kinematics(world._model, data)
-    mujoco.mj_comPos(world._model, data)
-    mujoco.mj_camlight(world._model, data)
+    data = mujoco.MjData(world.model)
+    data.qpos[:] = world.positions(np.array([1]))[0][0]
+    mujoco.mj_kinematics(world.model, data)
+    mujoco.mj_comPos(world.model, data)
+    mujoco.mj_camlight(world.model, data)
     np.testing.assert_allclose(seen["pose"][1, :3], data.camera("track").xpos, atol=1e-6)
     ahead = -data.camera("track").xmat.reshape(3, 3)[:, 2]
     hit = np.zeros(1, np.int32)
-    distance = mujoco.mj_ray(world._model, data, data.camera("track").xpos, ahead, None, 1, -1, hit)
+    distance = mujoco.mj_ray(world.model, data, data.camera("track").xpos, ahead, None, 1, -1, hit)
     middle = seen["depth"][1, 15:17, 15:17]
     assert abs(middle - distance).min() < 0.05 * distance
     assert seen["image"].std() > 10 and len(np.unique(seen["ids"])) >= 4
@@ -231,3 +231,35 @@ def test_pictures_for_learners_are_of_play_and_depend_on_their_index_alone():
     np.testing.assert_array_equal(images["images"][2], single["images"][0])
     np.testing.assert_array_equal(images["factors"]["start"][2], single["factors"]["start"][0])
     assert len({image.tobytes() for image in images["images"]}) == 6
+
+
+@pytest.mark.parametrize("env_id", ["Ant-v5", "Pusher-v5", "Hopper-v4"])
+def test_views_are_of_the_moments_of_images_from_a_ring_around_the_model(env_id):
+    module, config, index = envs.module("gymnasium"), Config(id=env_id, image_size=8), np.array([5, 0, 17])
+    batch, poses = module.views(config, "train", 2, index, 4)
+    batch.check()
+    images = envs.stream("gymnasium", config, "Images", "train", 2, 1, (8, 8))
+    np.testing.assert_array_equal(batch.factors["start"][0], images.draw(5)["factors"]["start"][0])
+    # MuJoCo's own kinematics, of one world that is played alone.
+    world = worlds(env_id, 1)
+    for _ in streams.moments(world, seeds.derive(2, "images", "gymnasium"), index[:1]):
+        data = mujoco.MjData(world.model)
+        data.qpos[:] = world.positions(np.zeros(1, np.int64))[0][0]
+    mujoco.mj_kinematics(world.model, data)
+    away = np.linalg.norm(data.geom_xpos[:, None] - batch[0].position[None], axis=-1)
+    assert (away.min(0) < 1e-6).all() and len(batch[0].position) >= 4
+    # All cameras stand as far from one point and look at it, and what they see lies within the world's square.
+    one, other = module.tour(config, 2)
+    middle, radius = (one + other)[:2] / 2, np.linalg.norm((one - other)[:2]) / 2
+    x, y, z, yaw, pitch = np.moveaxis(poses, -1, 0)
+    looked_at = np.stack([x + radius * np.cos(yaw), y + radius * np.sin(yaw), z + radius * np.tan(pitch)], -1)
+    np.testing.assert_allclose(looked_at - looked_at[0, 0], 0, atol=1e-5)
+    np.testing.assert_allclose(looked_at[..., :2] - middle, 0, atol=1e-5)
+    assert abs(poses[..., :2]).max() < module.extent(config) / 2
+    assert len(np.unique(poses[..., 3])) == 12
+
+
+def test_views_of_what_is_no_model_are_refused_in_one_line():
+    with pytest.raises(errors.CaveError, match=r"CartPole-v1 draws itself.*such as Ant-v5") as caught:
+        envs.stream("gymnasium", Config(id="CartPole-v1"), "Views", "train", 0, 2)
+    assert "\n" not in str(caught.value)
