@@ -9,9 +9,10 @@ and for many states at once `stage.states()` after each step, `stack` of them, `
 `cameras(view, projection, height, width)`, then any of `scenes.renderers`. `load_urdf` loads a URDF of unknown origin:
 PyBullet, which ends the process over a bad mesh, is handed only what was read, checked and written anew.
 
-What is kept: boxes, spheres, cylinders, capsules and meshes of all bodies and links, their colours, checkers on flat
-ground, and the light of PyBullet's own software renderer (TinyRenderer). What is not: gloss; transparency (what has any
-opacity is drawn solid, as there); other pictures on meshes, which get their mean colour; planes without a mesh, which
+What is kept: boxes, spheres, cylinders, capsules and meshes of all bodies and links, their colours, checkers and pictures
+on flat ground, and the light of PyBullet's own software renderer (TinyRenderer). A mesh that shows a picture is drawn in
+parts of a few colours, cut along its faces. What is not kept: gloss; transparency (what has any opacity is drawn solid, as
+there); pictures that `changeVisualShape` put on a shape, which PyBullet does not give back; planes without a mesh, which
 TinyRenderer does not draw either; soft bodies and meshes made of arrays, of which PyBullet does not tell the looks.
 """
 
@@ -47,6 +48,7 @@ LIGHT = (-50.0, 30.0, 100.0)
 """Where TinyRenderer's light comes from, unless told otherwise."""
 AMBIENT, DIFFUSE = 0.6, 0.35
 """Its strengths."""
+_MOST_COLOURS = 64
 _KINDS = {
     pybullet.GEOM_BOX: "box", pybullet.GEOM_SPHERE: "sphere", pybullet.GEOM_CYLINDER: "cylinder",
     pybullet.GEOM_CAPSULE: "capsule", pybullet.GEOM_MESH: "mesh",
@@ -141,8 +143,9 @@ class _Shape:
     """In the link's own axes, as is the rotation."""
     rotation: Sequence[float]
     colours: np.ndarray
-    period: float = 0.0
-    """Of a checker; 0 for plain colour."""
+    texture: str = "plain"
+    period: float = 1.0
+    image: np.ndarray | None = None
     mesh: scenes.Mesh | None = None
 
 
@@ -154,12 +157,13 @@ class Stage:
     Args:
         client: Number of the physics client, as `pybullet.connect` gave it.
         bodies: Which bodies are drawn; by default all.
+        colours: Most colours that are told apart on a mesh that shows a picture; each is a solid to draw. 1: its mean.
 
     Raises:
         errors.CaveError: the client does not answer, a body is not there, or a shape cannot be drawn.
     """
 
-    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None):
+    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None, colours: int = looks.COLOURS):
         if not pybullet.isConnected(client):
             raise errors.CaveError(
                 f"there is no physics client {client}: give what pybullet.connect gave", errors.USAGE
@@ -169,9 +173,11 @@ class Stage:
         for body in bodies:
             if body not in there:
                 raise errors.CaveError(f"body {body} is not there: choose from {there}", errors.USAGE)
+        if not 1 <= colours <= _MOST_COLOURS:
+            raise errors.CaveError(f"colours is {colours}, wanted 1 to {_MOST_COLOURS}", errors.USAGE)
         self.client = client
         found = [pybullet.getVisualShapeData(body, physicsClientId=client) for body in bodies]
-        shapes = [shape for data in found for given in data for shape in _read(given)]
+        shapes = [shape for data in found for given in data for shape in _read(given, colours)]
         n = len(shapes)
         column = lambda name, dtype, *shape: np.array([getattr(s, name) for s in shapes], dtype).reshape(n, *shape)
         self.body: Int32[np.ndarray, " n"] = column("body", np.int32)
@@ -181,9 +187,11 @@ class Stage:
         self._kind = np.array([scenes.KINDS.index(shape.kind) for shape in shapes], np.int32)
         self._size = column("size", np.float32, 3)
         self._place, self._turn = column("position", np.float64, 3), column("rotation", np.float64, 4)
-        self._colour, period = column("colours", np.float32, 2, 3), column("period", np.float32)
-        self._texture = np.where(period > 0, scenes.TEXTURES.index("checker"), 0).astype(np.int32)
-        self._period = np.where(period > 0, period, 1).astype(np.float32)
+        self._colour, self._period = column("colours", np.float32, 2, 3), column("period", np.float32)
+        self._texture = np.array([scenes.TEXTURES.index(shape.texture) for shape in shapes], np.int32)
+        self._images = tuple({id(shape.image): shape.image for shape in shapes if shape.image is not None}.values())
+        number = {id(image): i for i, image in enumerate(self._images)}
+        self._image = np.array([number.get(id(shape.image), -1) for shape in shapes], np.int32)
         table = {shape.mesh: None for shape in shapes if shape.mesh is not None}
         self._meshes = tuple(table)
         number = {mesh: i for i, mesh in enumerate(table)} | {None: -1}
@@ -267,6 +275,8 @@ class Stage:
             colour=tile(self._colour),
             mesh=tile(self._mesh),
             meshes=self._meshes,
+            image=tile(self._image),
+            images=self._images,
             light_position=np.tile(light / length, (b, 1, 1)).astype(np.float32),
             light_colour=np.tile(colour * diffuse, (b, 1, 1)).astype(np.float32),
             light_is_sun=np.ones((b, 1), bool),
@@ -403,7 +413,7 @@ def _spread(projection: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(p[0]), float(p[5])
 
 
-def _read(given: tuple[Any, ...]) -> list[_Shape]:
+def _read(given: tuple[Any, ...], most: int) -> list[_Shape]:
     """What is drawn of an entry of `pybullet.getVisualShapeData`; nothing where it is not seen."""
     body, link, type_, size, file, place, turn, rgba = given[:8]
     what = f"body {body}, link {link}"
@@ -422,18 +432,18 @@ def _read(given: tuple[Any, ...]) -> list[_Shape]:
             raise errors.CaveError(
                 f"{what}: its mesh is of no file ({name[:80]!r}), of which PyBullet does not tell the looks"
             )
-        look = looks.of_file(name, tuple(bool(x < 0) for x in size))
-        size = np.abs(size)
-        if look.plane is not None and min(size[:2]) > 0:
-            # A flat rectangle lies off its own middle by `centre`.
-            centre = scenes.rotation_matrices(np.array(turn)) @ (look.centre * size)
-            period = look.period * float(size[0]) if math.isclose(size[0], size[1]) else 0.0
-            kind, mesh, place = "plane", None, np.asarray(place) + centre
-            size = np.array([*(look.plane * size[:2]), 0.0])
-            shown = look.checker if period else look.mean
-        else:
-            mesh, period, shown = look.mesh, 0.0, look.mean
-        return [_Shape(body, link, kind, size, place, turn, colours * shown, period, mesh)]
+        look = looks.of_file(name, tuple(bool(x < 0) for x in size), most)
+        size, plane = np.abs(size), look.plane
+        shape = functools.partial(_Shape, body, link, rotation=turn)
+        if plane is None or min(size[:2]) == 0:
+            return [shape("mesh", size, place, colours=colours * part.colour, mesh=part.mesh) for part in look.parts]
+        # A flat rectangle lies off its own middle by `centre`.
+        middle = np.asarray(place) + scenes.rotation_matrices(np.array(turn)) @ (plane.centre * size)
+        edges = np.array([*(plane.half * size[:2]), 0.0])
+        texture, period, shown, image = plane.texture, plane.period * float(size[0]), plane.colours, plane.image
+        if not math.isclose(size[0], size[1]):  # its pattern is not as high as it is wide
+            texture, shown, image = "plain", look.mean, None
+        return [shape("plane", edges, middle, colours=colours * shown, texture=texture, period=period, image=image)]
     if kind == "box":
         size = [edge / 2 for edge in size]
     elif kind != "sphere":

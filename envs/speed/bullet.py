@@ -2,6 +2,10 @@
 
 Both draw colours, depth and ids of the same states, a ray for each pixel and no shadows. What counts on either side is all
 that a program does for its pictures: moving the joints, reading the poses, drawing.
+
+Where they differ it is over the shapes: TinyRenderer's spheres and capsules are coarse polyhedra within the true ones (the
+head of r2d2, the limbs of humanoid), and the caps of its cylinders lie up to two millimetres off, so that of two solids
+which touch (the shoulders of a1) it may show the other.
 """
 
 import dataclasses

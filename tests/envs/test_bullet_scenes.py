@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import scenes
 from scenes import renderers
@@ -65,8 +66,11 @@ def edges(*pictures):
 
 @pytest.mark.parametrize(
     "name",
-    ["kuka_iiwa/model.urdf", "r2d2.urdf", "racecar/racecar.urdf", "husky/husky.urdf", "table/table.urdf", "plane.urdf"],
-)
+    [
+        "kuka_iiwa/model.urdf", "r2d2.urdf", "racecar/racecar.urdf", "husky/husky.urdf", "table/table.urdf", "plane.urdf",
+        "a1/a1.urdf", "soccerball.urdf",
+    ],
+)  # fmt: skip
 def test_urdfs_look_as_in_tinyrenderer(client, name):
     body = pybullet.loadURDF(str(DATA / name), physicsClientId=client)
     bent(client, body)
@@ -219,6 +223,52 @@ def test_ground_with_a_checkered_picture_is_a_checkered_plane(client):
     batch.check()
     assert scenes.KINDS[batch.kind[0]] == "plane" and scenes.TEXTURES[batch.texture[0]] == "checker"
     assert batch.size[0].tolist() == [100, 100, 0] and batch.texture_scale[0] == 2
+
+
+@pytest.mark.parametrize("name", ["duck_vhacd.urdf", "soccerball.urdf"])
+def test_a_mesh_with_a_picture_shows_its_colours(client, name):
+    """In parts, which make up the whole: the same ids and depth, and colours nearer to TinyRenderer's than its mean is."""
+    body = pybullet.loadURDF(str(DATA / name), physicsClientId=client)
+    whole, parts = ours.Stage(client, colours=1), ours.Stage(client)
+    assert len(whole.body) == 1 < len(parts.body) <= 6
+    for yaw in (110, 200):
+        view = around(client, body, yaw)
+        rgb, _, ids = theirs(client, view, lens())
+        (_, _, even, depth, same), (_, _, mine, my_depth, my_ids) = (
+            stage.get_camera_image(96, 96, view, lens()) for stage in (whole, parts)
+        )
+        assert (same == my_ids).mean() > 0.999 and np.abs(depth - my_depth)[same == my_ids].max() < 1e-4
+        solid = ~edges(ids, my_ids) & (ids >= 0)
+        off = [np.abs(rgb.astype(int) - picture)[solid].mean() for picture in (even, mine)]
+        assert off[1] < 0.6 * off[0] and off[1] < 2.5
+    with pytest.raises(errors.CaveError, match="colours is 0, wanted 1 to 64"):
+        ours.Stage(client, colours=0)
+
+
+def test_a_picture_on_flat_ground_is_laid_as_tinyrenderer_lays_it(client, tmp_path):
+    """Stretched, shifted and mirrored: what each point of the ground shows is what its coordinates name."""
+    v, u = np.indices((32, 48))
+    picture = np.stack([5 * u, 7 * v, 200 * ((u // 12 + v // 16) % 2)], -1).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    (tmp_path / "ground.mtl").write_text("newmtl m\nKd 1 1 1\nmap_Kd picture.png\n")
+    cases = (((0.5, 0.5), (0.5, 0.5)), ((0.25, 0.4), (0.1, 0.3)), ((-0.3, 0.25), (0.2, 0.6)))
+    for number, (slope, shift) in enumerate(cases):
+        path = tmp_path / f"ground{number}.obj"  # PyBullet keeps what it read by its name
+        corners = np.array([[-2, -1.5], [2, -1.5], [2, 1.5], [-2, 1.5]])
+        rows = ["mtllib ground.mtl", "usemtl m", *(f"v {x} {y} 0" for x, y in corners), "vn 0 0 1"]
+        rows += [f"vt {x} {y}" for x, y in corners * slope + shift]
+        path.write_text("\n".join([*rows, "f 1/1/1 2/2/1 3/3/1", "f 1/1/1 3/3/1 4/4/1", ""]))
+        look = pybullet.createVisualShape(pybullet.GEOM_MESH, fileName=str(path), physicsClientId=client)
+        body = pybullet.createMultiBody(0, -1, look, physicsClientId=client)
+        stage = ours.Stage(client)
+        assert stage.to_scenes(stage.states()).texture.tolist() == [scenes.TEXTURES.index("image")]
+        view = pybullet.computeViewMatrix([0.3, -0.2, 4], [0, 0, 0], [0, 1, 0])
+        rgb, _, ids = theirs(client, view, lens(), lightSpecularCoeff=0)
+        _, _, mine, _, my_ids = stage.get_camera_image(96, 96, view, lens())
+        solid = ~edges(ids, my_ids) & (ids >= 0) & (ids == my_ids)
+        off = np.abs(rgb.astype(int) - mine)[solid].max(-1)
+        assert solid.sum() > 1000 and np.median(off) < 5 and np.quantile(off, 0.75) < 8
+        pybullet.removeBody(body, client)
 
 
 @pytest.mark.parametrize("name", ["kuka_iiwa/model.urdf", "duck_vhacd.urdf", "table/table.urdf", "r2d2.urdf"])
