@@ -1,4 +1,4 @@
-"""Scenes to pictures: the contract of renderers. A module beside this file is one of them (`raycast`, `mujoco`).
+"""Scenes to pictures: the contract of renderers. A module beside this file is one of them (`raycast`, `mujoco`, `pybullet`).
 
     load(scenes, **options) -> handle                       copies, checks, compiles; once per batch
     handle.render(cameras, poses=None, mask=None, out=None, flow_to=None) -> Frames     as often as the world moves

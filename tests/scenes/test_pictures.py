@@ -182,6 +182,6 @@ def test_no_renderer_takes_a_scene_that_is_not_one():
         for bad in (np.nan, np.inf):
             array = getattr(scene, name).copy()
             array.flat[-1] = bad
-            for renderer in ("raycast", "mujoco"):
+            for renderer in ("raycast", "mujoco", "pybullet"):
                 with pytest.raises(errors.CaveError, match=f"{name} holds values that are not finite"):
                     renderers.load(renderer, dataclasses.replace(scene, **{name: array}))
