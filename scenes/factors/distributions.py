@@ -178,6 +178,20 @@ class Distribution:
             result = result | _of_boxes(tuple(names), [sides])
         return result
 
+    def marginal(self, name: str) -> "Distribution":
+        """The set of values that one factor can take.
+
+        Raises:
+            errors.CaveError: there is no such factor.
+        """
+        if name not in self.names:
+            raise errors.CaveError(f"there is no factor {name!r} among {', '.join(self.names)}")
+        return self.onto(name)
+
+    def within(self, other: "Distribution") -> bool:
+        """Whether whatever is possible here is possible there, in the factors that the other names. Exact."""
+        return (self - other).is_empty()
+
     def __mul__(self, other: "Distribution") -> "Distribution":
         both = set(self.names) & set(other.names)
         if both:

@@ -197,8 +197,9 @@ def _common(a: Repeat, b: Repeat) -> list[dict] | None:
     return None
 
 
-def _excess(a: Split, b: Split) -> dict | None:
-    """Something that `a`, which is not empty, can draw and `b` cannot; None if `a` lies within `b` (but for `fits`)."""
+def excess(a: Split, b: Split) -> dict | None:
+    """Factors of something that `a`, which is not empty, can draw and `b` cannot; None if `a` lies within `b` (but for
+    `fits`)."""
     ours, theirs = a.objects, b.objects
     some = ours.each if ours.some is None else ours.each & ours.some
     counts = ours.count.intersect(Finite((0,))) if some.is_empty() else ours.count
@@ -229,24 +230,24 @@ def check_splits(splits: Mapping[str, Split], train: str = "train") -> None:
         if split.name == train:
             continue
         if split.in_distribution_of is not None:
-            witness = _excess(split, splits[split.in_distribution_of])
+            witness = excess(split, splits[split.in_distribution_of])
             if witness is not None:
                 told = split.in_distribution_of
                 raise errors.CaveError(
                     f"split {split.name!r} says it is in distribution of {told!r}, which cannot draw "
-                    f"{_spell(witness, split.novel)}",
+                    f"{spell(witness, split.novel)}",
                     errors.USAGE,
                 )
         else:
             witness = overlap(split, splits[train])
             if witness is not None:
                 raise errors.CaveError(
-                    f"split {split.name!r} leaks: {train!r} can draw its {_spell(witness, split.novel)} too",
+                    f"split {split.name!r} leaks: {train!r} can draw its {spell(witness, split.novel)} too",
                     errors.USAGE,
                 )
 
 
-def _spell(witness: dict, first: tuple[str, ...]) -> str:
+def spell(witness: dict, first: tuple[str, ...]) -> str:
     """A witness in words, the factors that matter first."""
     names = [name for name in first if name in witness] or list(witness)
     return ", ".join(f"{name} = {_round(witness[name])}" for name in names)
