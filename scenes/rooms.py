@@ -43,6 +43,17 @@ FOV = math.pi / 3
 """Field of view of every camera in a room, edge to edge, in radians."""
 SIZES = (0.3, 0.5)
 """Range of the factor `size`, in metres."""
+LIMITS = {
+    "wall_texture": (0, len(WALL_TEXTURES) - 1),
+    "floor_texture": (0, len(FLOOR_TEXTURES) - 1),
+    "wall_hue": (0.0, 1.0),
+    "floor_hue": (0.0, 1.0),
+    "light_elevation": (0.0, math.pi / 2),
+    "shape": (0, len(SHAPES) - 1),
+    "hue": (0.0, 1.0),
+    "size": (0.0, 1.0),
+}
+"""Least and largest values of factors that a room can be built of, whatever splits draw."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
