@@ -26,7 +26,9 @@ Start: anywhere at least 0.3 m from every object and 1 m from the target, with a
 
 End: the target is reached (terminated) or `max_steps` have passed (truncated).
 
-Splits: those of `scenes.rooms`: train, test, new-colours, new-shapes, more-objects, new-layout, recombination.
+Splits: those of `scenes.rooms`: train, test, new-colours, new-shapes, more-objects, new-layout, recombination, and
+nuisance-easy and nuisance-hard, in which the eye sways around the pose that is told (and never leaves the body), colours
+drift, the light turns and flickers, and sky and patterns change (`envs.nuisance`).
 """
 
 import dataclasses
@@ -40,7 +42,7 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
-from envs import interventions
+from envs import interventions, nuisance
 from envs.physics import discs
 from scenes import factors as fa
 from scenes import rooms as family
@@ -141,10 +143,11 @@ def views(
     batch = scenes.sample(family, config.scenery, split, seed, index)
     key = seeds.derive(seed, "views", split)
     if config.cameras == "ring":
-        return batch, family.ring_poses(config.scenery, key, index, n_views)
-    poses = family.free_poses(config.scenery, batch.factors, key, index, n_views, EYE_HEIGHT, RADIUS + 0.05)
-    poses[..., 4] = EYE_PITCH
-    return batch, poses
+        poses = family.ring_poses(config.scenery, key, index, n_views)
+    else:
+        poses = family.free_poses(config.scenery, batch.factors, key, index, n_views, EYE_HEIGHT, RADIUS + 0.05)
+        poses[..., 4] = EYE_PITCH
+    return nuisance.seen(batch, poses, key, index, RADIUS)
 
 
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
@@ -356,7 +359,7 @@ class World(envs.World):
         pose[:, 3] = self.yaw[rows]
         out = {"pose": pose, "action": self.action[rows]}
         if self._drawn:
-            frames = self._handle.render(scenes.cameras_from_poses(pose, FOV, *self.size, rows))
+            frames = self._handle.render(self._eyes(pose, rows))
             out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
         if "depth" in self.sensors:
             out["depth"] = np.minimum(out["depth"], np.float32(self._far))
@@ -367,6 +370,18 @@ class World(envs.World):
         if "state" in self.sensors:
             out["state"] = self._state(rows)
         return {sensor: out[sensor] for sensor in self.sensors}
+
+    def _eyes(self, pose: np.ndarray, rows: np.ndarray) -> scenes.Cameras:
+        """Cameras of worlds `rows`; those that are disturbed sway, and their rooms look as they do at this step."""
+        told = {name: self._factors[name][rows] for name in family.nuisance.NAMES}
+        at = np.flatnonzero(nuisance.disturbed(told))
+        if not len(at):
+            return scenes.cameras_from_poses(pose, FOV, *self.size, rows)
+        there, index, poses, roll = rows[at], self.scene_index()[rows[at]], pose.copy(), np.zeros(len(rows))
+        batch = family.build(self.config.scenery, {name: value[there] for name, value in self._factors.items()})
+        self._handle.update(nuisance.dressed(batch, index, self.steps[there]), there)
+        poses[at], roll[at] = nuisance.sway(pose[at], batch.factors, index, self.steps[there], RADIUS)
+        return nuisance.rolled(scenes.cameras_from_poses(poses, FOV, *self.size, rows), roll)
 
     def _state(self, rows: np.ndarray) -> np.ndarray:
         every, goal, rim = np.arange(len(rows)), self.target[rows], self._rim[rows]

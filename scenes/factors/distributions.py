@@ -116,6 +116,12 @@ class Distribution:
         """Whether no value is possible. Exact."""
         return not self.boxes
 
+    @functools.cached_property
+    def constants(self) -> tuple[str, ...]:
+        """Factors of finite sets that have but one value."""
+        values = {name: {getattr(box_[i], "values", None) for box_ in self.boxes} for i, name in enumerate(self.names)}
+        return tuple(name for name, sets in values.items() if len(sets) == 1 and len(next(iter(sets)) or ()) == 1)
+
     def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which rows lie in the support, as a bool array of the factors' common shape; other factors are ignored."""
         arrays = [np.asarray(factors[name]) for name in self.names]

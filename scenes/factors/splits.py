@@ -134,19 +134,23 @@ class Split:
     def sample(self, seed: int, index) -> dict[str, np.ndarray]:
         """Factors of scenes `index` (integers, shape (b,)): arrays of shape (b,), those of objects (b, width), padded.
 
-        Scene `i` is a pure function of (split, seed, i): the same in any order, batch and process.
+        Scene `i` is a pure function of (split, seed, i): the same in any order, batch and process. A constant factor of the
+        scene takes no random number, so that to name one more changes no draw.
 
         Raises:
             errors.CaveError: the split is empty, or its objects cannot be made to fit.
         """
         index = np.asarray(index, np.int64)
         key = seeds.derive(seed, "scenes", self.name)
-        d = len(self.scene.names)
+        drawn = [i for i, name in enumerate(self.scene.names) if name not in self.scene.constants]
+        d = len(drawn)
         u = seeds.uniform(key, index, d + 3)
+        own = np.zeros((len(index), len(self.scene.names) + 1))
+        own[:, [0, *(i + 1 for i in drawn)]] = u[:, : d + 1]
         counts = np.asarray(self.objects.count.values)
         n = counts[(u[:, d + 1] * len(counts)).astype(np.int64)]
         special = (u[:, d + 2] * n).astype(np.int64)
-        factors = self.scene.sample_uniforms(u[:, : d + 1])
+        factors = self.scene.sample_uniforms(own)
         try:
             return factors | {"n_objects": n} | self.objects.sample(key, index, n, special)
         except errors.CaveError as error:

@@ -252,6 +252,18 @@ def test_a_leak_names_factor_and_witness():
         check_splits({"train": train, "odd": leak})
 
 
+def test_to_name_one_more_constant_changes_no_draw():
+    split = Split("train", box(wall=Interval(0, 1), floor=Finite(range(9))), CROWD)
+    before = split.sample(3, np.arange(40))
+    for more in (split.scene * box(calm=Finite((0,))), box(calm=Finite((7,))) * split.scene):
+        assert more.constants == ("calm",)
+        after = Split("train", more, CROWD).sample(3, np.arange(40))
+        assert set(after.pop("calm")) <= {0, 7}
+        for name, values in before.items():
+            np.testing.assert_array_equal(after[name], values)
+    assert (box(k=Finite((1,))) | box(k=Finite((2,)))).constants == box(x=Interval(0, 1)).constants == ()
+
+
 def apart(a, b):
     return np.abs(a["x"] - b["x"]) >= 0.2
 
