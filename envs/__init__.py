@@ -19,6 +19,8 @@ and, where its scenes are those of a family, the family and two pure functions t
     views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
     tour(config, n) -> poses n 5 of a smooth path once around, for films
 
+Its own `NUISANCE` and `DYNAMICS` go before those of the family (see `scenes`).
+
 Where it has no family (`gymnasium`), `Images` are what its own cameras see while somebody plays at random.
 
 Why a world rather than many environments: 256 worlds moved by one call share one renderer call, and no Python runs per
