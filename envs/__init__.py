@@ -1,7 +1,8 @@
 """What one can do in a world: bodies, sensors and goals, in batches.
 
 This file is the contract of the package. A module beside it is one *environment* (`rooms`); `streams` holds the endless
-batches that learners watch, `registered` what Gymnasium's own environments need; `benchmark` is a command. An
+batches that learners watch, `registered` what Gymnasium's own environments need, `interventions` checks the factors that
+somebody asks for, `nuisance` disturbs what is seen; `benchmark` is a command. An
 environment's module has these names:
 
     Config     frozen dataclass of options, with `Config.tiny()` for tests; among them are `renderer`, the name of one,
@@ -21,6 +22,8 @@ and, where its scenes are those of a family, that family:
 
     family     the module of `scenes`; `Config.scenery` are its options
 
+Its own `NUISANCE` and `DYNAMICS` go before those of the family (see `scenes`).
+
 Where it has no family (`gymnasium`), scenes are moments while somebody plays at random, `Images` what its own cameras see.
 
 Why a world rather than many environments: 256 worlds moved by one call share one renderer call, and no Python runs per
@@ -29,6 +32,9 @@ environment found here is registered with Gymnasium as `cave/<Name>-v0` when thi
 
 Why a world never resets itself: whoever steps it decides what happens to the last observation of an episode. The
 adapters reset in the same step (`AutoresetMode.SAME_STEP`).
+
+Why interventions: what a policy really attends to shows when one factor of a running episode changes and nothing else
+does (`World.intervene`, after the causal worlds of Ahmed et al., 2021). What cannot be is refused before anything moves.
 
 Randomness: world `i` has seed `seed + i`. Everything about its episode `k` is a function of (split, that seed, k), so
 an episode is the same in any face, beside any number of other worlds and after any order of resets.
@@ -158,6 +164,19 @@ class World(abc.ABC):
     def facts(self) -> dict[str, Any]:
         """The truth about the episodes: arrays of `n` rows, among them `factors` (a dict of them) and `success`."""
 
+    def change(self, rows: Int64[np.ndarray, " r"], factors: dict[str, np.ndarray]) -> None:
+        """Put factors in the place of those of worlds `rows`, whose episodes go on; here: refused.
+
+        Bodies stay where they are. What cannot be is refused in one line, for all rows, before anything has changed.
+
+        Args:
+            rows: Which worlds, rising.
+            factors: Name -> array of `r` rows.
+        """
+        raise errors.CaveError(
+            f"{self.name} cannot change factors while an episode runs: give them to reset", errors.USAGE
+        )
+
     def scene_index(self) -> Int64[np.ndarray, " b"]:
         """Where each world's episode looks for its scene, among those of (its split, `ROOT`): a 53-bit hash of the
         world's seed and episode."""
@@ -176,28 +195,42 @@ class World(abc.ABC):
         Raises:
             errors.CaveError: an array has another shape, or a factor is unknown.
         """
-        mask = np.ones(self.n, bool) if mask is None else np.asarray(mask)
-        if mask.shape != (self.n,) or mask.dtype != bool:
-            raise errors.CaveError(f"{self.name}: a reset mask must be {self.n} booleans, not {_describe(mask)}")
+        rows = self._chosen("reset", mask)
         own = self.seeds
         if seeds is not None:
             seeds = np.asarray(seeds)
             if seeds.shape != (self.n,) or seeds.dtype.kind not in "iu":
                 raise errors.CaveError(f"{self.name}: seeds must be {self.n} integers, not {_describe(seeds)}")
-            own = np.where(mask, seeds, self.seeds).astype(np.int64)
-        for name, value in (factors or {}).items():
-            if len(np.shape(value)) == 0 or len(value) != self.n:
-                raise errors.CaveError(f"{self.name}: factor {name} must have {self.n} rows, one a world")
-        rows = np.flatnonzero(mask)
+            own = self.seeds.copy()
+            own[rows] = seeds[rows]
+        chosen = self._of_rows(factors or {}, rows)
         if not len(rows):
             return
         self.seeds = own
         self.episode[rows] = 0 if seeds is not None else self.episode[rows] + 1
         self.steps[rows] = 0
         self.live[rows] = False
-        chosen = factors and {name: np.asarray(value)[rows] for name, value in factors.items()}
         self.begin(rows, self.scene_index()[rows], chosen or None)
         self.live[rows] = True
+
+    def intervene(self, factors: dict[str, np.ndarray], mask=None) -> None:
+        """Change factors of running episodes; bodies, counts of steps and all other factors stay as they are.
+
+        Args:
+            factors: Name -> array of `n` rows, put in the place of the scenes' own in the chosen worlds, until their
+                episodes end. The scene may then lie outside the split.
+            mask: Bool n, the worlds to change; None for all.
+
+        Raises:
+            errors.CaveError: the environment has no such change; an episode has not begun or is over; a factor is
+                unknown, of another shape or out of range; the scene cannot be as it is asked for. Nothing has changed.
+        """
+        rows = self._chosen("intervention", mask)
+        chosen = self._of_rows(factors, rows)
+        if not self.live[rows].all():
+            raise self._refusal(int(rows[np.argmin(self.live[rows])]), "no episode runs; call reset first")
+        if len(rows):
+            self.change(rows, chosen)
 
     def step(self, actions) -> tuple[Float32[np.ndarray, " b"], Bool[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
         """Move every world by one step; returns reward, terminated (the task ended) and truncated (it was cut short).
@@ -283,6 +316,22 @@ class World(abc.ABC):
             self.begin(rows, self.scene_index()[rows], factors)
         for name in own:
             getattr(self, name)[...] = state[name]
+
+    def _chosen(self, what: str, mask: Any) -> Int64[np.ndarray, " r"]:
+        """The worlds that a mask means, rising; None means all."""
+        mask = np.ones(self.n, bool) if mask is None else np.asarray(mask)
+        if mask.shape != (self.n,) or mask.dtype != bool:
+            raise errors.CaveError(
+                f"{self.name}: the mask of a {what} must be {self.n} booleans, not {_describe(mask)}"
+            )
+        return np.flatnonzero(mask)
+
+    def _of_rows(self, factors: dict, rows: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
+        """Factors of some worlds, of those of all."""
+        for name, value in factors.items():
+            if len(np.shape(value)) == 0 or len(value) != self.n:
+                raise errors.CaveError(f"{self.name}: factor {name} must have {self.n} rows, one a world")
+        return {name: np.asarray(value)[rows] for name, value in factors.items()}
 
     def _checked(self, actions) -> np.ndarray:
         """Actions as an array of `n` rows that the action space holds."""
@@ -451,6 +500,12 @@ class VectorEnv(gym.vector.VectorEnv):
             info |= _masked(self.world.facts(), done)
         return observation, reward.astype(np.float64), terminated, truncated, info
 
+    def intervene(self, factors: dict, mask=None) -> tuple[dict, dict]:
+        """Change factors of running episodes, as `World.intervene` does; what is seen now, and the truth."""
+        self.world.intervene(factors, mask)
+        mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
+        return self.world.observe(), _masked(self.world.facts(), mask)
+
     def render(self) -> tuple[np.ndarray, ...] | None:
         """What each world's eye sees, uint8 h w 3; None without a render mode."""
         return tuple(_eyes(self.world)) if self.render_mode else None
@@ -486,6 +541,14 @@ class Env(gym.Env):
         over = bool(terminated[0] or truncated[0])
         info = _row(self.world.facts()) if over else {}
         return _row(self.world.observe()), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def intervene(self, factors: dict) -> tuple[dict, dict]:
+        """Change factors of the running episode, each value without the axis of worlds; what is seen now, and the truth.
+
+        Through Gymnasium's wrappers it is reached as `env.unwrapped.intervene`.
+        """
+        self.world.intervene({name: np.asarray(value)[None] for name, value in factors.items()})
+        return _row(self.world.observe()), _row(self.world.facts())
 
     def render(self) -> np.ndarray | None:
         """What the eye sees, uint8 h w 3; None without a render mode."""

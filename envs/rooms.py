@@ -26,7 +26,9 @@ Start: anywhere at least 0.3 m from every object and 1 m from the target, with a
 
 End: the target is reached (terminated) or `max_steps` have passed (truncated).
 
-Splits: those of `scenes.rooms`: train, test, new-colours, new-shapes, more-objects, new-layout, recombination.
+Splits: those of `scenes.rooms`: train, test, new-colours, new-shapes, more-objects, new-layout, recombination, and
+nuisance-easy and nuisance-hard, in which the eye sways around the pose that is told (and never leaves the body), colours
+drift, the light turns and flickers, and sky and patterns change (`envs.nuisance`).
 """
 
 import dataclasses
@@ -40,6 +42,7 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
+from envs import interventions, nuisance
 from envs.physics import discs
 from scenes import factors as fa
 from scenes import rooms as family
@@ -140,10 +143,11 @@ def views(
     batch = scenes.sample(family, config.scenery, split, seed, index)
     key = seeds.derive(seed, "views", split)
     if config.cameras == "ring":
-        return batch, family.ring_poses(config.scenery, key, index, n_views)
-    poses = family.free_poses(config.scenery, batch.factors, key, index, n_views, EYE_HEIGHT, RADIUS + 0.05)
-    poses[..., 4] = EYE_PITCH
-    return batch, poses
+        poses = family.ring_poses(config.scenery, key, index, n_views)
+    else:
+        poses = family.free_poses(config.scenery, batch.factors, key, index, n_views, EYE_HEIGHT, RADIUS + 0.05)
+        poses[..., 4] = EYE_PITCH
+    return nuisance.seen(batch, poses, key, index, RADIUS)
 
 
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
@@ -197,65 +201,117 @@ class World(envs.World):
         """Draw the rooms, name a target in each and stand the bodies somewhere free."""
         pending, attempt = np.arange(len(rows)), 0
         while len(pending):
-            if attempt == _ATTEMPTS:
-                why = f"no target that its {self.config.goal} tells apart and a body can reach, in {attempt} scenes"
-                raise self._refusal(int(rows[pending[0]]), f"{why}; ask for other factors")
             # Episodes' indices are hashes of 53 bits, so those of later attempts are nobody else's.
             number, at = index[pending] + (attempt << 53), rows[pending]
             drawn = self._split.sample(envs.ROOT, number)
             if factors:
-                drawn |= self._intervention({name: value[pending] for name, value in factors.items()}, drawn)
+                drawn = self._mixed(drawn, {name: value[pending] for name, value in factors.items()})
             for name, value in drawn.items():
                 if name not in self._factors:
                     self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
                 self._factors[name][at] = value
-            present = np.arange(self._k) < drawn["n_objects"][:, None]
-            self._rim[at] = np.where(present, family.footprint(drawn["shape"], drawn["size"]) + RADIUS, -1.0)
-            self._centre[at] = np.stack([drawn["x"], drawn["y"]], -1)
+            self._centre[at], self._rim[at] = self._cylinders(drawn)
             good = self._stand(at, seeds.uniform(_STARTS, number, 1 + 3 * _PLACES))
-            pending, attempt = pending[~good], attempt + 1
+            faults = self._faults(drawn) if factors else {}
+            for fault in faults.values():
+                good &= ~fault
+            attempt += 1
+            if attempt == _ATTEMPTS and not good.all():
+                row = int(np.argmin(good))
+                none = f"no target that its {self.config.goal} tells apart and a body can reach"
+                why = next((why for why, fault in faults.items() if fault[row]), none)
+                raise self._refusal(int(at[row]), f"{why}, in {attempt} scenes; ask for other factors")
+            pending = pending[~good]
         self.touching[rows], self.success[rows], self.action[rows] = False, False, 0
         if self._drawn:
             self._show(rows)
 
-    def _intervention(self, factors: dict, like: dict) -> dict[str, np.ndarray]:
-        """Factors asked for, as arrays of the shapes and types of those drawn."""
-        most = {
-            "n_objects": self._k,
-            "shape": len(family.SHAPES) - 1,
-            "wall_texture": len(family.WALL_TEXTURES) - 1,
-            "floor_texture": len(family.FLOOR_TEXTURES) - 1,
-        }
-        for name, value in factors.items():
-            if name not in like:
-                raise errors.unknown("factor of rooms", name, like)
-            if value.shape != like[name].shape or value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
-                shape = like[name].shape[1:]
-                raise errors.CaveError(f"rooms: factor {name} of a world must be finite numbers of shape {shape}")
-            if name in most and (value.min() < (name == "n_objects") or value.max() > most[name]):
-                raise errors.CaveError(f"rooms: factor {name} must be at most {most[name]}, not {value.tolist()}")
-        return {name: value.astype(like[name].dtype) for name, value in factors.items()}
+    def change(self, rows, factors):
+        """Change the rooms around the bodies; the target stays the target, and must stay one."""
+        drawn = self._mixed({name: value[rows] for name, value in self._factors.items()}, factors)
+        (centre, rim), target, every = self._cylinders(drawn), self.target[rows], np.arange(len(rows))
+        gone = target >= drawn["n_objects"]
+        faults = self._faults(drawn) | {"the target would be gone": gone}
+        faults["the target would not be told apart"] = ~gone & self._twins(drawn, rim)[every, target]
+        moved = (centre != self._centre[rows]).any((1, 2)) | (rim != self._rim[rows]).any(1)
+        gaps = discs.gaps(self.position[rows], centre, rim)
+        faults["an object would stand where the body is"] = moved & (gaps < 0).any(1)
+        known = np.any(list(faults.values()), 0)
+        faults["the way to the target would be closed"] = closed = np.zeros(len(rows), bool)
+        closed[moved & ~known] = self._closed(rows, target, centre, rim)[moved & ~known]
+        for why, fault in faults.items():
+            if fault.any():
+                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
+        for name, value in drawn.items():
+            self._factors[name][rows] = value
+        self._centre[rows], self._rim[rows] = centre, rim
+        # Whatever comes to the body by itself costs it nothing.
+        self.touching[rows] = gaps <= TOUCH
+        if self._drawn:
+            self._show(rows)
 
-    def _stand(self, at: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """Name targets and place bodies in worlds `at` from uniform numbers; returns which of them it could."""
-        every, centre, rim = np.arange(len(at)), self._centre[at], self._rim[at]
-        named = self._factors[_NAMES[self.config.goal]][at]
+    def _mixed(self, drawn: dict, factors: dict) -> dict[str, np.ndarray]:
+        """Factors of some worlds with those that were asked for in their place, padded with zeros."""
+        half = self.config.side / 2
+        limits = family.LIMITS | {"n_objects": (1, self._k), "x": (-half, half), "y": (-half, half)}
+        mixed = drawn | interventions.checked("rooms", factors, drawn, limits)
+        present = np.arange(self._k) < mixed["n_objects"][:, None]
+        return {name: np.where(present, v, 0).astype(v.dtype) if v.ndim == 2 else v for name, v in mixed.items()}
+
+    def _cylinders(self, drawn: dict) -> tuple[np.ndarray, np.ndarray]:
+        """Where a body's middle may not be: centres and radii of upright cylinders, -1 for those that are not there."""
+        present = np.arange(self._k) < drawn["n_objects"][:, None]
+        rim = np.where(present, family.footprint(drawn["shape"], drawn["size"]) + RADIUS, -1.0)
+        return np.stack([drawn["x"], drawn["y"]], -1), rim
+
+    def _faults(self, drawn: dict) -> dict[str, np.ndarray]:
+        """What keeps some rooms from being: reason -> which of them."""
+        centre, rim = self._cylinders(drawn)
+        present, radius = rim >= 0, rim - RADIUS
+        apart = np.linalg.norm(centre[:, :, None] - centre[:, None], axis=-1) - radius[:, :, None] - radius[:, None]
+        pairs = present[:, :, None] & present[:, None] & ~np.eye(self._k, dtype=bool)
+        beyond = np.abs(centre).max(-1) + radius > self.config.side / 2
+        return {
+            "an object would be of no size": (present & (radius <= 0)).any(1),
+            "an object would stick in a wall": (present & beyond).any(1),
+            "two objects would overlap": (pairs & (apart < 0)).any((1, 2)),
+        }
+
+    def _twins(self, drawn: dict, rim: np.ndarray) -> np.ndarray:
+        """Which objects share the factor that names the target with another one."""
+        named = drawn[_NAMES[self.config.goal]]
         apart = np.abs(named[:, :, None] - named[:, None])
         # The family keeps hues further apart than this; interventions may not.
         twins = np.minimum(apart, 1 - apart) < 0.04 if self.config.goal == "colour" else apart == 0
-        twins &= (rim[:, None] >= 0) & ~np.eye(self._k, dtype=bool)
-        order = np.cumsum((rim >= 0) & ~twins.any(-1), 1)
+        return (twins & (rim[:, None] >= 0) & ~np.eye(self._k, dtype=bool)).any(-1)
+
+    def _stand(self, at: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """Name targets and place bodies in worlds `at` from uniform numbers; returns which of them it could."""
+        centre, rim = self._centre[at], self._rim[at]
+        drawn = {name: value[at] for name, value in self._factors.items()}
+        order = np.cumsum((rim >= 0) & ~self._twins(drawn, rim), 1)
         self.target[at] = target = (order > u[:, :1] * order[:, -1:]).argmax(1)
 
         clear = np.where(np.arange(self._k) == target[:, None], _FAR, _CLEAR)
         start, yaw, good = discs.stand(u[:, 1:], centre, rim, self._half - 0.05, clear)
         self.position[at], self.yaw[at] = start, yaw
         good &= order[:, -1] > 0
-        goal, within = centre[every, target], rim[every, target] + TOUCH
-        rim[every, target] = -1
-        for i in np.flatnonzero(good & discs.ringed(centre, rim)):
-            good[i] = discs.reachable(start[i], goal[i], within[i], centre[i], rim[i], self._half)
+        good[good] = ~self._closed(at[good], target[good], centre[good], rim[good])
         return good
+
+    def _closed(self, at: np.ndarray, target: np.ndarray, centre: np.ndarray, rim: np.ndarray) -> np.ndarray:
+        """Whether bodies `at` find no way to their targets among cylinders."""
+        every = np.arange(len(at))
+        goal, within = centre[every, target], rim[every, target] + TOUCH
+        others = rim.copy()
+        others[every, target] = -1
+        # Objects of the family are clear of the walls; those of interventions may not be.
+        walled = ((others >= 0) & (np.abs(centre).max(-1) + others > self._half)).any(1)
+        closed = np.zeros(len(at), bool)
+        for i in np.flatnonzero(walled | discs.ringed(centre, others)):
+            start = self.position[at[i]]
+            closed[i] = not discs.reachable(start, goal[i], within[i], centre[i], others[i], self._half)
+        return closed
 
     def _show(self, rows: np.ndarray) -> None:
         """Hand the rooms of worlds `rows` to the renderer."""
@@ -303,7 +359,7 @@ class World(envs.World):
         pose[:, 3] = self.yaw[rows]
         out = {"pose": pose, "action": self.action[rows]}
         if self._drawn:
-            frames = self._handle.render(scenes.cameras_from_poses(pose, FOV, *self.size, rows))
+            frames = self._handle.render(self._eyes(pose, rows))
             out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
         if "depth" in self.sensors:
             out["depth"] = np.minimum(out["depth"], np.float32(self._far))
@@ -314,6 +370,18 @@ class World(envs.World):
         if "state" in self.sensors:
             out["state"] = self._state(rows)
         return {sensor: out[sensor] for sensor in self.sensors}
+
+    def _eyes(self, pose: np.ndarray, rows: np.ndarray) -> scenes.Cameras:
+        """Cameras of worlds `rows`; those that are disturbed sway, and their rooms look as they do at this step."""
+        told = {name: self._factors[name][rows] for name in family.nuisance.NAMES}
+        at = np.flatnonzero(nuisance.disturbed(told))
+        if not len(at):
+            return scenes.cameras_from_poses(pose, FOV, *self.size, rows)
+        there, index, poses, roll = rows[at], self.scene_index()[rows[at]], pose.copy(), np.zeros(len(rows))
+        batch = family.build(self.config.scenery, {name: value[there] for name, value in self._factors.items()})
+        self._handle.update(nuisance.dressed(batch, index, self.steps[there]), there)
+        poses[at], roll[at] = nuisance.sway(pose[at], batch.factors, index, self.steps[there], RADIUS)
+        return nuisance.rolled(scenes.cameras_from_poses(poses, FOV, *self.size, rows), roll)
 
     def _state(self, rows: np.ndarray) -> np.ndarray:
         every, goal, rim = np.arange(len(rows)), self.target[rows], self._rim[rows]

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from scenes.factors import tiers
 from scenes.kit import errors, runs
 
 FILE = "measurements.jsonl"
@@ -33,10 +34,14 @@ FILE = "measurements.jsonl"
 
 SCHEMA = "cave.measurement/1"
 
-IN_DISTRIBUTION, PARTLY_SEEN = "in distribution", "partly seen by policy"
-NEW_TO_POLICY, NEW_TO_BOTH = "new to policy", "new to encoder too"
-"""Who has seen a test split. Where the encoder learned together with the policy, or learned nothing, only the policy
-counts."""
+_SEEN = {
+    "": "",
+    "in distribution": tiers.IN_DISTRIBUTION,
+    "partly seen by policy": tiers.PARTLY_SEEN,
+    "new to policy": tiers.NEW_TO_POLICY,
+    "new to encoder too": tiers.NEW_TO_BOTH,
+}
+"""Words of rows written before tiers were derived, in their field `seen`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,8 +65,11 @@ class Measurement:
     policy_split: str = ""
     """What the policy (for probes: the readout) was trained on."""
     test_split: str
-    seen: str = ""
-    """Who has seen the test split: one of the four words above; empty for the players."""
+    tier: str = ""
+    """What the test split is to who had seen what: one of `scenes.factors.tiers.TIERS`, derived from the distributions;
+    empty for the players."""
+    apart: tuple[str, ...] = ()
+    """Factors that set the test split apart from what was trained on."""
     sensors: tuple[str, ...] = ()
     """What the encoder read."""
     seed: int = 0
@@ -101,6 +109,11 @@ class Measurement:
         tree = json.loads(line)
         if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA:
             raise ValueError(f"not a measurement: wanted an object of schema {SCHEMA!r}")
+        if isinstance(tree.get("seen"), str) and tree["seen"] in _SEEN:
+            tree["tier"] = _SEEN[tree.pop("seen")]
+            if tree["tier"] == tiers.NEW_TO_POLICY and not tree.get("encoder_split"):
+                # An encoder that was not trained has seen what the policy sees, as tiers are told now.
+                tree["tier"] = tiers.NEW_TO_BOTH
         if unknown := sorted(set(tree) - set(_FIELDS)):
             raise ValueError(f"not a measurement: unknown field {unknown[0]!r}")
         for name, value in tree.items():

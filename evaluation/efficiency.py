@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 import agents
-import evaluation
 from evaluation import Measurement, Subject, page
 from evaluation.page import cells, efficiencies
 from evaluation.stats import comparisons
-from evaluation.studies import facts, study
+from evaluation.studies import exposure, facts, study
 from scenes.kit import errors, runs, seeds
 
 NAME = "efficiency"
@@ -62,7 +61,8 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
         return
     split, frames = common["policy_split"], common["pretraining_frames"]
     total = common.pop("env_steps")
-    common |= {"test_split": split, "n_samples": config.episodes, "seen": evaluation.IN_DISTRIBUTION}
+    common |= {"test_split": split, "n_samples": config.episodes}
+    common |= exposure.fields(subject, (split,))[split]
     steps, returns = curve(subject.policy, config.points)
     row = lambda metric, value, env_steps, item="": Measurement(
         protocol=NAME, metric=metric, value=float(value), env_steps=int(env_steps), item=item, **common

@@ -66,6 +66,8 @@ def subjects(config: Config, agent_config: Any, env_config: Any) -> list[Subject
 def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> Iterator[Measurement]:
     """The score of every factor on every split, from one encoder, with scenes drawn by the subject's seed."""
     splits = envs.module(subject.env).splits(subject.env_config)
+    names = config.splits or tuple(splits)
+    exposed = exposure.fields(subject, names, TRAIN)
     sight = facts.sight(subject)
     common = facts.of(subject, sight) | {"policy_split": TRAIN, "options_hash": study.options_hash(config)}
 
@@ -77,11 +79,11 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     features = linear.Features.fit(raw, config.components)
     inputs = features(raw), features(raw_choice)
     readouts = {item: linear.readout(inputs, (fitted[item], chosen[item])) for item in fitted}
-    for name in config.splits or splits:
+    for name in names:
         raw_test, truth = look(name, "test", config.test_scenes)
         x = features(raw_test)
-        about = {"test_split": name, "split_hash": exposure.split_hash(splits[name])}
-        about["seen"] = exposure.seen(splits, common["encoder_split"], TRAIN, name)
+        about: dict[str, Any] = {"test_split": name, "split_hash": exposure.split_hash(splits[name])}
+        about |= exposed[name]
         for item, score in readouts.items():
             tested = score and score(x, truth[item])
             for metric, value in zip(("score", "accuracy", "chance"), tested or ()):

@@ -5,9 +5,11 @@ far from any seed that training uses. Beside the raw return and the rate of succ
 (return - random) / (scripted - random) on the same split, so that a split that is merely harder is not mistaken for one
 that does not transfer; and the score relative to that on `train`, with the same policy's luck on both sides.
 
-Each split is labelled by who had seen what: in distribution, new to the policy, or new to the encoder too
-(Traeuble et al., "The Role of Pretrained Representations for the OOD Generalization of RL Agents", ICLR 2022,
-https://arxiv.org/abs/2107.05686). No checkpoint is ever chosen by its score here: the last one is measured.
+Each split is labelled by its tier: what it is to who had seen what, derived from the distributions that the encoder saw,
+that the policy trained on and that the test draws from (`scenes.factors.tiers`; after Traeuble et al., "The Role of
+Pretrained Representations for the OOD Generalization of RL Agents", ICLR 2022, https://arxiv.org/abs/2107.05686). Where no
+encoder was trained beforehand (`pixels`, `state`, `untrained`), only what the policy saw counts. A split that claims to be
+new and is not is refused before it is played. No checkpoint is ever chosen by its score here: the last one is measured.
 
     python -m evaluation.run transfer --env rooms --encoders gqn beta_vae untrained:gqn pixels state --seeds 5
 """
@@ -64,7 +66,9 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     about = facts.of(subject) | {"options_hash": study.options_hash(config)}
     scale = {(row.learner, row.test_split): row.value for row in known if _sets_scale(row, about)}
     player = agents.load_policy(subject.policy) if subject.policy else subject.learner
-    for name in config.splits or splits:
+    names = config.splits or tuple(splits)
+    exposed = exposure.fields(subject, names) if subject.policy else {}
+    for name in names:
         played = agents.rollout(
             player,
             name,
@@ -79,8 +83,7 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
             "split_hash": exposure.split_hash(splits[name]),
             "n_samples": config.episodes,
         }
-        if subject.policy:
-            common["seen"] = exposure.seen(splits, about["encoder_split"], about["policy_split"], name)
+        common |= exposed.get(name, {})
         score = float(played["return"].mean())
         values = {"return": score, "success": played["success"].mean(), "length": played["length"].mean()}
         if ("random", name) in scale and ("scripted", name) in scale:

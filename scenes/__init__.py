@@ -18,7 +18,9 @@ A *family* is a module with three names:
     build(config, factors) -> Scenes        vectorised, deterministic
 
 and scene `i` of (family, config, split, seed) is a pure function of those (`sample`). A family whose scenes can be
-watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`, which previews and streams use.
+watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`, which previews and streams use. One may
+declare `NUISANCE` and `DYNAMICS`, names of factors that are none of the task's business and of those that say how things
+move: a split that differs in nothing else has a tier of its own (`scenes.factors.tiers`).
 """
 
 import dataclasses

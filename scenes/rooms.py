@@ -14,6 +14,8 @@ Splits (all but `test` lie outside the training support, as `factors.check_split
     more-objects    one to three more than training ever had
     new-layout      every object in the east of the room, where training had none
     recombination   at least one held-out pair of shape and hue, each of them common in training
+    nuisance-easy   as training, but what is seen of an episode is disturbed a little (`scenes.factors.nuisance`)
+    nuisance-hard   as training, but it is disturbed much
 
 Solids of a scene, in order: 0 the floor, 1 to 4 the walls at +x, -x, +y, -y, then the objects.
 """
@@ -31,6 +33,7 @@ from jaxtyping import Float32
 import scenes
 from scenes import factors as fa
 from scenes import viewpoints
+from scenes.factors import nuisance
 from scenes.kit import errors
 from scenes.solids import SHAPES, footprint, rgb, stand
 
@@ -43,6 +46,27 @@ FOV = math.pi / 3
 """Field of view of every camera in a room, edge to edge, in radians."""
 SIZES = (0.3, 0.5)
 """Range of the factor `size`, in metres."""
+LIMITS = {
+    "wall_texture": (0, len(WALL_TEXTURES) - 1),
+    "floor_texture": (0, len(FLOOR_TEXTURES) - 1),
+    "wall_hue": (0.0, 1.0),
+    "floor_hue": (0.0, 1.0),
+    "light_elevation": (0.0, math.pi / 2),
+    "shape": (0, len(SHAPES) - 1),
+    "hue": (0.0, 1.0),
+    "size": (0.0, 1.0),
+} | nuisance.LIMITS
+"""Least and largest values of factors that a room can be built of, whatever splits draw."""
+NUISANCE = (
+    "wall_texture",
+    "floor_texture",
+    "wall_hue",
+    "floor_hue",
+    "light_azimuth",
+    "light_elevation",
+    *nuisance.NAMES,
+)
+"""Factors that are none of the business of whoever looks for an object."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,10 +135,12 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     most = config.n_objects
     few, many = fa.Finite(range(1, most + 1)), fa.Finite(range(most + 1, most + 4))
 
-    def split(name, novel=(), looks=seen, place=west, count=few, some=None, of=None):
+    def split(name, novel=(), looks=seen, place=west, count=few, some=None, of=None, disturbed=nuisance.CALM):
         some = some and some * place * rest
         fits = functools.partial(_fit, config.gap, config.hue_gap)
-        return fa.Split(name, scene, fa.Repeat(count, looks * place * rest, some, most + 3, fits), of, novel)
+        return fa.Split(
+            name, scene * disturbed, fa.Repeat(count, looks * place * rest, some, most + 3, fits), of, novel
+        )
 
     made = [
         split("train"),
@@ -124,6 +150,8 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         split("more-objects", ("n_objects",), count=many),
         split("new-layout", ("x", "y"), place=east),
         split("recombination", ("shape", "hue"), looks=looks, some=held_out),
+        split("nuisance-easy", nuisance.NAMES, disturbed=nuisance.EASY),
+        split("nuisance-hard", nuisance.NAMES, disturbed=nuisance.HARD),
     ]
     made = {one.name: one for one in made}
     fa.check_splits(made)
@@ -147,7 +175,7 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
 
     Factors, in metres and radians: wall_texture, floor_texture (indices into `WALL_TEXTURES`, `FLOOR_TEXTURES`),
     wall_hue, floor_hue, light_azimuth, light_elevation (of the sun), n_objects; shape (index into `SHAPES`), hue, size,
-    x, y, yaw.
+    x, y, yaw. Those of `nuisance` are told with the others and leave the room as it is.
     """
     n = np.asarray(factors["n_objects"])
     b = len(n)

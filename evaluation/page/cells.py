@@ -33,6 +33,15 @@ def methods(rows: Iterable[Measurement]) -> list[str]:
     return [name for name in distinct(rows, "learner") if name not in agents.PLAYERS]
 
 
+def exposure(rows: Iterable[Measurement]) -> str:
+    """What a test was to those tested, in words: its tier and the factors that set it apart.
+
+    Encoders may differ in what they saw; where they do, all is said.
+    """
+    told = groups(rows, "tier", "apart")
+    return " / ".join(f"{tier}: {', '.join(apart)}" if apart else tier for tier, apart in told)
+
+
 def scores(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> np.ndarray:
     """A table of runs by cells, shape runs columns, of those runs that have every cell.
 

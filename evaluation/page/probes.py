@@ -24,7 +24,7 @@ def body(rows: list[Measurement]) -> str:
     for split in splits:
         there = cells.pick(scores, test_split=split)
         items = _shared(there, names)
-        line = [elements.words(split, f"{_seen(there)}; {len(items)} factors")]
+        line = [elements.words(split, f"{cells.exposure(there)}; {len(items)} factors")]
         for name in names:
             table = cells.scores(cells.pick(there, learner=name), items, "item")
             # The mean over factors of each readout first: factors are no runs, and the worst of them count too.
@@ -35,7 +35,7 @@ def body(rows: list[Measurement]) -> str:
     first = "test" if "test" in splits else splits[0]
     for split in sorted(splits, key=lambda s: s != first):
         there = cells.pick(rows, test_split=split)
-        title = f"Factors on {split} ({_seen(there)})"
+        title = f"Factors on {split} ({cells.exposure(there)})"
         table = _factors(there, names)
         parts += [elements.heading(title), table] if split == first else [elements.details(title, table)]
     return "".join(parts)
@@ -60,10 +60,6 @@ def _factors(rows: list[Measurement], names: list[str]) -> str:
 
 def _mean(rows: list[Measurement]) -> float:
     return float(np.mean([row.value for row in rows]))
-
-
-def _seen(rows: list[Measurement]) -> str:
-    return " / ".join(cells.distinct(rows, "seen"))
 
 
 def _shared(rows: list[Measurement], names: list[str]) -> list[str]:

@@ -3,16 +3,16 @@
 import numpy as np
 
 import agents
-import evaluation
 from evaluation import Measurement
 from evaluation.page import cells, drawings, elements
 from evaluation.stats import aggregates, comparisons
+from scenes.factors import tiers
 
 _AXIS = "normalised score: 0 is the random player, 1 the scripted one"
 _NOTES = {
-    "normalised": "0 is the random player, 1 the scripted one, on the same episodes. A split is new to the encoder too "
-    "where the encoder was trained beforehand and not on it; for pixels, state and untrained encoders only the policy "
-    "counts.",
+    "normalised": "0 is the random player, 1 the scripted one, on the same episodes. Below a split stands what it is to those "
+    "tested, and the factors that set it apart, both derived from the distributions; for pixels, state and untrained "
+    "encoders only what the policy saw counts.",
     "success": "Share of episodes in which the task was done.",
 }
 _LEARNED = 0.1
@@ -23,7 +23,7 @@ _METRICS = {"normalised": "Normalised score", "return": "Raw return", "success":
 def body(rows: list[Measurement], players: list[Measurement]) -> str:
     """Figure and tables of the policies of one section, and of the players on the same episodes."""
     splits, names = cells.distinct(rows, "test_split"), cells.methods(rows)
-    new = [s for s in splits if cells.pick(rows, test_split=s)[0].seen != evaluation.IN_DISTRIBUTION]
+    new = [s for s in splits if not {row.tier for row in cells.pick(rows, test_split=s)} & set(tiers.SEEN)]
     lead = "Interquartile means over policy seeds, with stratified bootstrap 95 % intervals; "
     lead += (
         f"{rows[0].n_samples} held-out episodes a cell, the same for all; which they are is no part of the intervals. "
@@ -35,7 +35,7 @@ def body(rows: list[Measurement], players: list[Measurement]) -> str:
     figure = [(s, [cells.interval(shown[name], [s]) for name in names]) for s in splits]
     parts.append(drawings.points(figure, names, _AXIS))
     for metric, heading in _METRICS.items():
-        heads = [("encoder", ""), *((s, _label(rows, s)) for s in splits)]
+        heads = [("encoder", ""), *((s, cells.exposure(cells.pick(rows, test_split=s))) for s in splits)]
         if new:
             heads.append(("all new splits", "each policy kept whole"))
         body = [_line(name, cells.pick(rows, metric=metric, learner=name), splits, new) for name in names]
@@ -49,11 +49,6 @@ def body(rows: list[Measurement], players: list[Measurement]) -> str:
 
 def _encoder_seeds(rows: list[Measurement], names: list[str]) -> str:
     return ", ".join(f"{n} {len(cells.distinct(cells.pick(rows, learner=n), 'encoder_seed'))}" for n in names)
-
-
-def _label(rows: list[Measurement], split: str) -> str:
-    # Encoders may differ in what they saw; where they do, say both.
-    return " / ".join(dict.fromkeys(row.seen for row in cells.pick(rows, test_split=split)))
 
 
 def _line(name: str, rows: list[Measurement], splits: list[str], new: list[str]) -> list[str]:

@@ -1,32 +1,58 @@
-"""Who had seen a test split before it was tested on, asked of the distributions themselves."""
+"""Who had seen a test split before it was tested on, asked of the distributions themselves.
 
-from collections.abc import Mapping
+What an encoder and a policy saw stands in their cards: environment, its options, split. So the splits are rebuilt as they
+were then, whatever options the test has.
+"""
 
-import evaluation
+from collections.abc import Iterable
+from typing import Any
+
+import envs
+from evaluation import Subject
+from evaluation.studies import facts
 from scenes import factors
-from scenes.kit import options
+from scenes.factors import tiers
+from scenes.kit import errors, options
 
 
-def seen(splits: Mapping[str, factors.Split], encoder_split: str, policy_split: str, test_split: str) -> str:
-    """Who had seen a test split, asked of the distributions themselves.
+def fields(subject: Subject, tests: Iterable[str], trained: str = "train") -> dict[str, dict[str, Any]]:
+    """What rows say of each test split: name -> their `tier` and `apart`.
 
     Args:
-        splits: Of the environment.
-        encoder_split: What the encoder was trained on beforehand; empty where it was not: only the policy counts then.
-        policy_split: What the policy was trained on.
-        test_split: What is asked about.
+        subject: Who is tested. An encoder that was trained in another environment counts as none: nobody can say which
+            of these factors it saw there.
+        tests: Names of splits.
+        trained: What was trained on where there is no policy, such as a readout.
+
+    Raises:
+        CaveError: a split claims to be new and the encoder or the policy had seen some of it; or a card is damaged.
     """
-    if _within(splits, test_split, policy_split):
-        return evaluation.IN_DISTRIBUTION
-    if factors.overlap(splits[policy_split], splits[test_split]) is not None:
-        return evaluation.PARTLY_SEEN
-    if encoder_split and not _within(splits, test_split, encoder_split):
-        return evaluation.NEW_TO_BOTH
-    return evaluation.NEW_TO_POLICY
+    module = envs.module(subject.env)
+    splits = module.splits(subject.env_config)
+    encoder = _saw(subject.env, facts.read_card(facts.encoder_folder(subject.encoder))) if subject.encoder else None
+    policy = _saw(subject.env, facts.read_card(subject.policy / "policy")) if subject.policy else splits[trained]
+    nuisance, dynamics = (declared(module, what) for what in ("NUISANCE", "DYNAMICS"))
+    found = {}
+    for name in tests:
+        told = tiers.tier(encoder, policy, splits[name], nuisance, dynamics)
+        found[name] = {"tier": told.name, "apart": told.factors}
+    return found
 
 
-def _within(splits: Mapping[str, factors.Split], test: str, trained: str) -> bool:
-    return test == trained or splits[test].in_distribution_of == trained
+def declared(module: Any, what: str) -> tuple[str, ...]:
+    """The factors that an environment, or else its family of scenes, declares as `NUISANCE` or `DYNAMICS`."""
+    return tuple(getattr(module, what, getattr(getattr(module, "family", None), what, ())))
+
+
+def _saw(env: str, card: dict[str, Any]) -> factors.Split | None:
+    """The split that a card tells of; None if it is one of another environment."""
+    if card.get("env") != env:
+        return None
+    module = envs.module(env)
+    splits = module.splits(options.from_dict(module.Config, card.get("env_config"), "env_config of a card"))
+    if card.get("split") not in splits:
+        raise errors.unknown("split of a card", str(card.get("split")), splits)
+    return splits[card["split"]]
 
 
 def split_hash(split: factors.Split) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import agents
 import envs
 from evaluation import Subject
-from evaluation.studies import facts, grid, launcher
+from evaluation.studies import exposure, facts, grid, launcher
 from scenes.kit import errors, options
 
 
@@ -100,6 +100,11 @@ def _check(config: Study, env_config: Any) -> None:
     for name in getattr(config, "splits", ()):
         if name not in known:
             raise errors.unknown("split", name, known)
+    for name in config.encoders:
+        # Learners that are trained for the study see `train`, which the splits are proved to lie apart from.
+        if not grid.is_learner(name, config.runs) and (folder := grid.run_folder(name, config.runs)):
+            met = Subject(learner=name, env=config.env, env_config=env_config, encoder=folder)
+            exposure.fields(met, getattr(config, "splits", ()) or known)
 
 
 def with_seeds(subjects: list[Subject], n: int) -> Iterator[Subject]:

@@ -4,7 +4,8 @@
 
 A distribution samples, says what it contains, and is combined by product, union, difference and intersection,
 exactly. A `Split` gives one for the scene and one for its objects (`Repeat`); `check_splits` proves that no test split
-overlaps training, or names a factor and a witness.
+overlaps training, or names a factor and a witness; `tiers` says what a test split is to whoever trained on another;
+`nuisance` names factors that any family may take.
 """
 
 from scenes.factors.distributions import Distribution, Finite, Interval, box, cut, mixture

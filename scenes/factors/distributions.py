@@ -116,6 +116,12 @@ class Distribution:
         """Whether no value is possible. Exact."""
         return not self.boxes
 
+    @functools.cached_property
+    def constants(self) -> tuple[str, ...]:
+        """Factors of finite sets that have but one value."""
+        values = {name: {getattr(box_[i], "values", None) for box_ in self.boxes} for i, name in enumerate(self.names)}
+        return tuple(name for name, sets in values.items() if len(sets) == 1 and len(next(iter(sets)) or ()) == 1)
+
     def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which rows lie in the support, as a bool array of the factors' common shape; other factors are ignored."""
         arrays = [np.asarray(factors[name]) for name in self.names]
@@ -177,6 +183,20 @@ class Distribution:
         for sides in dict.fromkeys(tuple(box_[i] for i in columns) for box_ in self.boxes):
             result = result | _of_boxes(tuple(names), [sides])
         return result
+
+    def marginal(self, name: str) -> "Distribution":
+        """The set of values that one factor can take.
+
+        Raises:
+            errors.CaveError: there is no such factor.
+        """
+        if name not in self.names:
+            raise errors.CaveError(f"there is no factor {name!r} among {', '.join(self.names)}")
+        return self.onto(name)
+
+    def within(self, other: "Distribution") -> bool:
+        """Whether whatever is possible here is possible there, in the factors that the other names. Exact."""
+        return (self - other).is_empty()
 
     def __mul__(self, other: "Distribution") -> "Distribution":
         both = set(self.names) & set(other.names)

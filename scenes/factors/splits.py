@@ -134,19 +134,23 @@ class Split:
     def sample(self, seed: int, index) -> dict[str, np.ndarray]:
         """Factors of scenes `index` (integers, shape (b,)): arrays of shape (b,), those of objects (b, width), padded.
 
-        Scene `i` is a pure function of (split, seed, i): the same in any order, batch and process.
+        Scene `i` is a pure function of (split, seed, i): the same in any order, batch and process. A constant factor of the
+        scene takes no random number, so that to name one more changes no draw.
 
         Raises:
             errors.CaveError: the split is empty, or its objects cannot be made to fit.
         """
         index = np.asarray(index, np.int64)
         key = seeds.derive(seed, "scenes", self.name)
-        d = len(self.scene.names)
+        drawn = [i for i, name in enumerate(self.scene.names) if name not in self.scene.constants]
+        d = len(drawn)
         u = seeds.uniform(key, index, d + 3)
+        own = np.zeros((len(index), len(self.scene.names) + 1))
+        own[:, [0, *(i + 1 for i in drawn)]] = u[:, : d + 1]
         counts = np.asarray(self.objects.count.values)
         n = counts[(u[:, d + 1] * len(counts)).astype(np.int64)]
         special = (u[:, d + 2] * n).astype(np.int64)
-        factors = self.scene.sample_uniforms(u[:, : d + 1])
+        factors = self.scene.sample_uniforms(own)
         try:
             return factors | {"n_objects": n} | self.objects.sample(key, index, n, special)
         except errors.CaveError as error:
@@ -197,8 +201,9 @@ def _common(a: Repeat, b: Repeat) -> list[dict] | None:
     return None
 
 
-def _excess(a: Split, b: Split) -> dict | None:
-    """Something that `a`, which is not empty, can draw and `b` cannot; None if `a` lies within `b` (but for `fits`)."""
+def excess(a: Split, b: Split) -> dict | None:
+    """Factors of something that `a`, which is not empty, can draw and `b` cannot; None if `a` lies within `b` (but for
+    `fits`)."""
     ours, theirs = a.objects, b.objects
     some = ours.each if ours.some is None else ours.each & ours.some
     counts = ours.count.intersect(Finite((0,))) if some.is_empty() else ours.count
@@ -229,24 +234,24 @@ def check_splits(splits: Mapping[str, Split], train: str = "train") -> None:
         if split.name == train:
             continue
         if split.in_distribution_of is not None:
-            witness = _excess(split, splits[split.in_distribution_of])
+            witness = excess(split, splits[split.in_distribution_of])
             if witness is not None:
                 told = split.in_distribution_of
                 raise errors.CaveError(
                     f"split {split.name!r} says it is in distribution of {told!r}, which cannot draw "
-                    f"{_spell(witness, split.novel)}",
+                    f"{spell(witness, split.novel)}",
                     errors.USAGE,
                 )
         else:
             witness = overlap(split, splits[train])
             if witness is not None:
                 raise errors.CaveError(
-                    f"split {split.name!r} leaks: {train!r} can draw its {_spell(witness, split.novel)} too",
+                    f"split {split.name!r} leaks: {train!r} can draw its {spell(witness, split.novel)} too",
                     errors.USAGE,
                 )
 
 
-def _spell(witness: dict, first: tuple[str, ...]) -> str:
+def spell(witness: dict, first: tuple[str, ...]) -> str:
     """A witness in words, the factors that matter first."""
     names = [name for name in first if name in witness] or list(witness)
     return ", ".join(f"{name} = {_round(witness[name])}" for name in names)

@@ -299,6 +299,36 @@ def test_interventions_hold_for_one_episode(name):
     assert alone["factors"][factor] == wanted[0]
 
 
+def test_an_intervention_is_refused_or_changes_what_it_says_and_no_more(name):
+    world = envs.make(name, tiny(name), 3, seed=4, sensors=envs.SENSORS)
+    with pytest.raises(errors.CaveError, match="call reset first"):
+        world.intervene({})
+    world.reset()
+    for _ in range(4):
+        world.step(world.random())
+    before, seen, factors = world.state_dict(), world.observe(), world.factors()
+    if type(world).change is envs.World.change:
+        with pytest.raises(errors.CaveError, match=f"{name} cannot change factors while an episode runs") as caught:
+            world.intervene(factors)
+        assert "\n" not in str(caught.value) and same(before, world.state_dict())
+        return
+    world.intervene(factors)
+    assert same(before, world.state_dict()) and same(seen, world.observe())
+    world.intervene({key: np.full_like(value, 10**6) for key, value in factors.items()}, np.zeros(3, bool))
+    for slip in (
+        {"nonsense": np.zeros(3)},
+        *({key: value[:2]} for key, value in factors.items()),
+        *({key: value[..., None]} for key, value in factors.items()),
+        *({key: np.full(value.shape, np.nan)} for key, value in factors.items()),
+    ):
+        with pytest.raises(errors.CaveError, match="factor") as caught:
+            world.intervene(slip)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(errors.CaveError, match="3 booleans"):
+        world.intervene(factors, np.ones(2, bool))
+    assert same(before, world.state_dict()) and same(seen, world.observe())
+
+
 @pytest.mark.parametrize("kind", ["Images", "Views", "Episodes"])
 def test_streams_are_pure_functions_of_their_step(name, kind):
     if kind not in envs.module(name).STREAMS:

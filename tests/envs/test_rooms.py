@@ -2,6 +2,7 @@
 
 import math
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -313,6 +314,159 @@ def test_impossible_interventions_are_answered():
             one_object(world, **bad)
     one_object(world)
     world.step(np.array([2]))
+
+
+def rows_of(world, **factors):
+    """Factors of all worlds, some of them changed: name -> a function of the array there is."""
+    return {name: change(world.factors()[name].copy()) for name, change in factors.items()}
+
+
+def put(*at):
+    """The array with the last number in the place before it."""
+    *place, value = at
+
+    def change(array):
+        array = array.astype(np.result_type(array, type(value)))
+        array[(slice(None), *place)] = value
+        return array
+
+    return change
+
+
+def two_objects(world):
+    one_object(world, n_objects=2, shape=[1, 1], hue=[0.1, 0.6], size=[0.4, 0.4], x=[1.0, -1.5], y=[0.0, 2.0])
+    world.target[:] = 0
+    at(world, -0.5, 0.0, 0.0)
+
+
+def test_another_hue_changes_only_pixels_of_that_object():
+    config = rooms.Config(supersample=1)
+    world = envs.make("rooms", config, 3, sensors=("image", "depth", "ids", "pose", "state", "goal"), size=(48, 48))
+    world.reset()
+    two_objects(world)
+    at(world, -2.5, -0.5, 0.4)
+    world.step(np.array([0, 1, 2]))
+    before, steps = world.observe(), world.steps.copy()
+    world.intervene(rows_of(world, hue=put(1, 0.35)), np.array([True, True, False]))
+    after = world.observe()
+    other = (before["image"] != after["image"]).any(-1)
+    of_it = before["ids"] == family.FIRST_OBJECT + 1
+    assert of_it.sum() > 30 and np.array_equal(other[:2], of_it[:2]) and not other[2].any()
+    for sensor in ("depth", "ids", "pose", "state", "goal"):
+        assert np.array_equal(before[sensor], after[sensor]), sensor
+    assert np.array_equal(world.steps, steps) and world.live.all()
+    # Of the target, the goal changes with it: what is asked for is still there.
+    world.intervene(rows_of(world, hue=put(0, 0.85)))
+    assert np.array_equal(world.observe()["goal"], np.tile(family.rgb(0.85), (3, 1)))
+
+
+def test_walls_and_light_change_what_is_seen_and_nothing_else():
+    world = envs.make("rooms", None, 2, sensors=("image", "depth", "state"), size=(24, 24))
+    world.reset()
+    seen = world.observe()
+    for factor, other in (("wall_hue", 0.3), ("floor_texture", 1), ("light_azimuth", 2.0), ("wall_texture", 1)):
+        there = world.factors()[factor]
+        world.intervene({factor: (there + other) % {"wall_hue": 1, "floor_texture": 3}.get(factor, 5)})
+        now = world.observe()
+        assert (now["image"] != seen["image"]).any((1, 2, 3)).all(), factor
+        assert np.array_equal(now["depth"], seen["depth"]) and np.array_equal(now["state"], seen["state"])
+        seen = now
+
+
+def test_a_moved_object_is_where_it_was_put():
+    world = world_of(1, sensors=("state", "goal", "depth"))
+    two_objects(world)
+    near = world.observe()["state"][0, 2]
+    world.intervene(rows_of(world, x=put(0, 2.0)))
+    assert world.observe()["state"][0, 2] == pytest.approx(near + 1.0, abs=1e-6)
+    # One that comes to the body by itself costs it nothing; the target that does so has been found.
+    world.intervene(rows_of(world, x=put(1, -0.5), y=put(1, 0.7)))
+    assert world.step(np.array([0]))[0][0] == 0
+    world.intervene(rows_of(world, x=put(0, 0.2)))
+    assert world.step(np.array([0]))[1].all()
+    with pytest.raises(errors.CaveError, match="call reset first"):
+        world.intervene(rows_of(world, x=put(0, 2.0)))
+    state = world.state_dict()
+    world.reset()
+    assert not np.isin(0.2, world.factors()["x"])
+    world.load_state_dict(state)
+    assert world.factors()["x"][0, 0] == 0.2
+
+
+IMPOSSIBLE = [
+    ({"x": put(0, -0.6)}, "an object would stand where the body is"),
+    ({"x": put(1, 1.3), "y": put(1, 0.4)}, "two objects would overlap"),
+    ({"x": put(0, 3.4)}, "stick in a wall"),
+    ({"x": put(0, 4.0)}, "factor x must be a number from -3.5 to 3.5, not 4"),
+    ({"size": put(0, 0.0)}, "of no size"),
+    ({"hue": put(0, 0.61)}, "would not be told apart"),
+    ({"shape": put(0, 1.5)}, "factor shape must be an integer from 0 to 6, not 1.5"),
+    ({"wall_texture": put(5)}, "factor wall_texture must be an integer from 0 to 4"),
+    ({"n_objects": put(4)}, "of no size"),
+]
+
+
+@pytest.mark.parametrize(("factors", "why"), IMPOSSIBLE)
+def test_what_cannot_be_is_refused_and_changes_nothing(factors, why):
+    world = envs.make("rooms", None, 2, sensors=envs.SENSORS, size=(16, 16))
+    world.reset()
+    two_objects(world)
+    world.step(np.array([0, 1]))
+    state, seen = world.state_dict(), world.observe()
+    with pytest.raises(errors.CaveError, match=why) as caught:
+        world.intervene(rows_of(world, **factors))
+    assert "\n" not in str(caught.value)
+    for name, value in world.state_dict().items():
+        assert np.array_equal(value, state[name]), name
+    for name, value in world.observe().items():
+        assert np.array_equal(value, seen[name]), name
+
+
+@pytest.mark.parametrize(("factors", "why"), [case for case in IMPOSSIBLE if "the body is" not in case[1]])
+def test_a_start_that_cannot_be_is_refused_as_well(factors, why):
+    world = world_of(2)
+    two_objects(world)
+    if "told apart" in why:
+        why = "no target that its colour tells apart"
+    with pytest.raises(errors.CaveError, match=why) as caught:
+        world.reset(factors=world.factors() | rows_of(world, **factors))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_target_that_is_gone_or_walled_off_is_refused():
+    world = world_of(1)
+    two_objects(world)
+    world.target[:] = 1
+    with pytest.raises(errors.CaveError, match="target would be gone"):
+        world.intervene({"n_objects": np.array([1])})
+    world = world_of(1, "more-objects")
+    k = world.factors()["x"].shape[1]
+    around = np.arange(k - 1) * 2 * math.pi / (k - 1)
+    ring = {"x": [0.0, *np.cos(around)], "y": [0.0, *np.sin(around)], "hue": np.arange(k) / k}
+    ring |= {"size": [0.2] + [0.5] * (k - 1), "shape": [1] * k, "n_objects": k, "yaw": [0] * k}
+    wide = ring | {"x": np.multiply(ring["x"], 2.5), "y": np.multiply(ring["y"], 2.5)}
+    one_object(world, **wide)
+    world.target[:] = 0
+    at(world, 3.1, 3.1, 0.0)
+    with pytest.raises(errors.CaveError, match="way to the target would be closed"):
+        world.intervene({name: np.asarray(ring[name])[None] for name in ("x", "y")})
+    at(world, 0.6, 0.0, 0.0)
+    with pytest.raises(errors.CaveError, match="where the body is"):
+        world.intervene({name: np.asarray(ring[name])[None] for name in ("x", "y")})
+
+
+def test_faces_intervene_and_return_what_is_seen():
+    env = gymnasium.make("cave/Rooms-v0", config=rooms.Config(image_size=16), sensors=envs.SENSORS)
+    env.reset(seed=3)
+    before = env.step(0)[0]
+    seen, info = env.unwrapped.intervene({"wall_hue": 0.5})
+    assert info["factors"]["wall_hue"] == 0.5 and seen in env.observation_space
+    assert (seen["image"] != before["image"]).any() and np.array_equal(seen["depth"], before["depth"])
+    vector = gymnasium.make_vec("cave/Rooms-v0", num_envs=2, config=rooms.Config(image_size=16))
+    before, info = vector.reset(seed=3)
+    seen, told = vector.unwrapped.intervene({"wall_hue": np.array([0.5, 0.5])}, np.array([False, True]))
+    assert told["_factors"].tolist() == [False, True] and told["factors"]["wall_hue"].tolist() == [0, 0.5]
+    assert (seen["image"] != before["image"]).any((1, 2, 3)).tolist() == [False, True]
 
 
 def test_options_out_of_range_are_answered():

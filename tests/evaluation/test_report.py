@@ -10,13 +10,14 @@ import evaluation
 from evaluation import Measurement, report
 from evaluation.page import cells, drawings, elements
 from evaluation.stats.intervals import Interval
+from scenes.factors import tiers
 from scenes.kit.errors import CaveError
 
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=http://x/ onerror=alert(1)>\u202e&amp;\x00"
 SPLITS = {
-    "train": evaluation.IN_DISTRIBUTION,
-    "test": evaluation.IN_DISTRIBUTION,
-    "new-colours": evaluation.NEW_TO_BOTH,
+    "train": tiers.IN_DISTRIBUTION,
+    "test": tiers.FRESH_SEEDS,
+    "new-colours": tiers.NEW_TO_BOTH,
 }
 
 
@@ -31,8 +32,8 @@ def some_rows(name="gqn", other="pixels", item=HOSTILE):
         for seed in range(3):
             own = base | {"learner": learner, "seed": seed, "policy_split": "train", "policy_hash": f"{learner}{seed}"}
             acts = own | {"agent": "ppo", "env_steps": 1000}
-            for split, seen in SPLITS.items():
-                there = {"test_split": split, "seen": seen}
+            for split, tier in SPLITS.items():
+                there = {"test_split": split, "tier": tier, "apart": () if tier in tiers.SEEN else ("hue", item)}
                 for metric in ("return", "success", "normalised"):
                     rows.append(
                         Measurement(protocol="transfer", metric=metric, value=rng.uniform(0.2, 1), **acts, **there)
@@ -98,6 +99,7 @@ def test_every_section_shows_its_numbers():
     text = report.html(some_rows(), "title")
     for words in ("Transfer", "Data efficiency", "Linear probes", "Relative to training", "Probability of improvement"):
         assert words in text
+    assert "fresh seeds" in text and "new to the encoder too: hue, " in text and "all new splits" in text
     row = next(
         iter(cells.pick(some_rows(), protocol="transfer", metric="normalised", learner="gqn", test_split="test"))
     )

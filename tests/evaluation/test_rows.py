@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import evaluation
 from evaluation import Measurement
+from scenes.factors import tiers
 from scenes.kit.errors import CaveError
 
 ROW = Measurement(protocol="transfer", metric="return", value=0.5, learner="gqn", env="rooms", test_split="test")
@@ -40,6 +41,9 @@ def test_a_value_that_is_not_finite_is_neither_written_nor_read(value):
         {"seed": True},
         {"sensors": "image"},
         {"sensors": [1]},
+        {"seen": "by nobody"},
+        {"seen": []},
+        {"apart": "hue"},
         {"schema": "x"},
         {"value": None},
     ],
@@ -47,6 +51,25 @@ def test_a_value_that_is_not_finite_is_neither_written_nor_read(value):
 def test_what_is_no_row_is_refused(change):
     with pytest.raises(ValueError, match="not a measurement"):
         Measurement.from_json(json.dumps(json.loads(ROW.to_json()) | change))
+
+
+@pytest.mark.parametrize(
+    ("seen", "encoder_split", "tier"),
+    [
+        ("", "", ""),
+        ("in distribution", "train", tiers.IN_DISTRIBUTION),
+        ("partly seen by policy", "", tiers.PARTLY_SEEN),
+        ("new to policy", "wide", tiers.NEW_TO_POLICY),
+        ("new to policy", "", tiers.NEW_TO_BOTH),
+        ("new to encoder too", "train", tiers.NEW_TO_BOTH),
+    ],
+)
+def test_rows_from_before_tiers_are_read(seen, encoder_split, tier):
+    tree = json.loads(ROW.to_json()) | {"seen": seen, "encoder_split": encoder_split}
+    del tree["tier"], tree["apart"]
+    row = Measurement.from_json(json.dumps(tree))
+    assert row == dataclasses.replace(ROW, tier=tier, encoder_split=encoder_split)
+    assert tier in ("", *tiers.TIERS)
 
 
 def test_a_missing_field_is_refused():

@@ -17,6 +17,7 @@ from evaluation.film import episodes, panels
 from evaluation.page import cells
 from evaluation.studies import grid, launcher
 from learners import beta_vae
+from scenes.factors import tiers
 from scenes.kit import films
 from scenes.kit.errors import CaveError
 
@@ -54,11 +55,16 @@ def test_every_encoder_meets_every_split(study):
         for metric in ("return", "success", "length"):
             assert {row.test_split for row in cells.pick(rows, learner=name, metric=metric)} == splits
     gqn = cells.pick(rows, learner="gqn", metric="return")
-    assert {row.seen for row in gqn} == {evaluation.IN_DISTRIBUTION, evaluation.NEW_TO_BOTH}
+    told = {row.test_split: (row.tier, row.apart) for row in gqn}
+    assert told["train"] == (tiers.IN_DISTRIBUTION, ()) and told["test"] == (tiers.FRESH_SEEDS, ())
+    assert told["more-objects"] == (tiers.MORE_OBJECTS, ("n_objects",))
+    assert told["recombination"] == (tiers.RECOMBINATION, ("shape", "hue"))
+    assert told["new-layout"] == (tiers.NEW_TO_BOTH, ("x",))
     assert {row.encoder_split for row in gqn} == {"train"}
     assert all(row.pretraining_frames > 0 and row.encoder_hash and row.policy_hash for row in gqn)
     untrained = cells.pick(rows, learner="untrained:beta_vae", metric="return")
-    assert {row.seen for row in untrained} == {evaluation.IN_DISTRIBUTION, evaluation.NEW_TO_POLICY}
+    assert told == {row.test_split: (row.tier, row.apart) for row in untrained}
+    assert not any(row.tier for name in agents.PLAYERS for row in cells.pick(rows, learner=name))
     assert {row.pretraining_frames for row in untrained} == {0}
     assert {row.sensors for row in gqn} == {("image", "pose")}
 

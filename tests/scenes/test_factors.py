@@ -120,6 +120,17 @@ def test_projection_holds_exactly_what_some_point_has(a):
     np.testing.assert_array_equal(shadow.contains(POINTS), expected)
 
 
+@given(DISTRIBUTIONS, DISTRIBUTIONS)
+@settings(max_examples=60, deadline=None)
+def test_containment_and_marginals_are_those_of_the_points(a, b):
+    in_a, in_b = a.contains(POINTS), b.contains(POINTS)
+    assert a.within(b) == (not (in_a & ~in_b).any())
+    assert a.within(b) == (a | b).within(b) and a.within(a | b) and (a & b).within(a)
+    for name, values in POINTS.items():
+        np.testing.assert_array_equal(a.marginal(name).contains(POINTS), np.isin(values, values[in_a]))
+        assert a.within(a.marginal(name))
+
+
 @given(st.lists(INTERVALS, max_size=4), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
 def test_cut_parts_are_equal_consecutive_and_all(pieces, n):
@@ -143,6 +154,8 @@ def test_slips_are_named():
     for slip in (
         lambda: a - box(z=Finite((1,))),
         lambda: a & box(k=Interval(0, 1)),
+        lambda: a.marginal("z"),
+        lambda: a.within(box(z=Finite((1,)))),
         lambda: a * box(k=Finite((1,))),
         lambda: a | box(x=Interval(0, 1)),
         lambda: (a - a).sample_uniforms(np.zeros((1, 3))),
@@ -237,6 +250,18 @@ def test_a_leak_names_factor_and_witness():
     leak = Split("odd", train.scene, Repeat(Finite((2,)), box(hue=Interval(0.25, 1))), novel=("hue",))
     with pytest.raises(errors.CaveError, match=r"split 'odd' leaks: 'train' can draw its hue = \[0.375, 0.375\] too"):
         check_splits({"train": train, "odd": leak})
+
+
+def test_to_name_one_more_constant_changes_no_draw():
+    split = Split("train", box(wall=Interval(0, 1), floor=Finite(range(9))), CROWD)
+    before = split.sample(3, np.arange(40))
+    for more in (split.scene * box(calm=Finite((0,))), box(calm=Finite((7,))) * split.scene):
+        assert more.constants == ("calm",)
+        after = Split("train", more, CROWD).sample(3, np.arange(40))
+        assert set(after.pop("calm")) <= {0, 7}
+        for name, values in before.items():
+            np.testing.assert_array_equal(after[name], values)
+    assert (box(k=Finite((1,))) | box(k=Finite((2,)))).constants == box(x=Interval(0, 1)).constants == ()
 
 
 def apart(a, b):

@@ -81,6 +81,15 @@ def test_objects_are_apart_in_the_room_and_in_hue(split):
                 assert min(abs(hue[a] - hue[b]), 1 - abs(hue[a] - hue[b])) >= CONFIG.hue_gap
 
 
+def test_rooms_are_those_they_have_always_been():
+    """Disturbances are further factors of the scenes; those of before are drawn as before there were any."""
+    drawn = rooms.splits(CONFIG)["train"].sample(3, np.arange(5, 8))
+    assert drawn["n_objects"].tolist() == [2, 1, 3] and drawn["wall_texture"].tolist() == [2, 3, 0]
+    np.testing.assert_allclose(drawn["light_elevation"], [0.62140637, 1.12636796, 1.01426552], atol=1e-8)
+    np.testing.assert_allclose(drawn["hue"][:, 0], [0.17098565, 0.37192628, 0.65568951], atol=1e-8)
+    assert not any(drawn[name].any() for name in rooms.nuisance.NAMES)
+
+
 def held_hue(hue):
     return ((hue >= 0.2) & (hue < 0.35)) | ((hue >= 0.7) & (hue < 0.85))
 
