@@ -57,5 +57,4 @@ def _saw(env: str, card: dict[str, Any]) -> factors.Split | None:
 
 def split_hash(split: factors.Split) -> str:
     """Hash of a split's distributions, as twelve hexadecimal digits; how objects are made to fit is not part of it."""
-    objects = split.objects
-    return options.config_hash([split.name, *map(repr, (split.scene, objects.count, objects.each, objects.some))])
+    return options.config_hash([split.name, *map(repr, (split.scene, *split.objects.support))])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from scenes.factors.casts import Casts
 from scenes.factors.distributions import Distribution, Finite
 from scenes.kit import errors, seeds
 
@@ -38,12 +39,26 @@ class Repeat:
                 "a group of no objects has none of the demanded kind: start the count at 1", errors.USAGE
             )
 
-    def sample(self, key: int, index: np.ndarray, n: np.ndarray, special: np.ndarray) -> dict[str, np.ndarray]:
-        """Factors of the objects, shape (b, width), of scenes with `n` objects each, object `special` lying in `some`.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objects' factors."""
+        return self.each.names
+
+    @property
+    def support(self) -> tuple:
+        """What proofs speak of: how objects are made to fit is no part of it."""
+        return (self.count, self.each, self.some)
+
+    def sample(self, key: int, index: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
+        """`n_objects`, shape (b,), and factors of the objects, shape (b, width).
 
         Objects are placed one after another, each at the first of its candidates that fits those before; a scene in
-        which one found no place starts again. Row i depends on `key` and `index[i]` alone.
+        which one found no place starts again. `u` (b, 2) chooses how many objects a scene has and which of them lies in
+        `some`. Row i depends on `key`, `index[i]` and `u[i]` alone.
         """
+        counts = np.asarray(self.count.values)
+        n = counts[(u[:, 0] * len(counts)).astype(np.int64)]
+        special = (u[:, 1] * n).astype(np.int64)
         width = max(self.width, *self.count.values)
         nothing = self.each.sample_uniforms(np.empty((0, len(self.each.names) + 1)))
         placed = {name: np.zeros((len(index), width), values.dtype) for name, values in nothing.items()}
@@ -51,7 +66,7 @@ class Repeat:
         for attempt in range(_ATTEMPTS):
             pending = self._place(placed, pending, key, index, n, special, attempt)
             if not len(pending):
-                return placed
+                return {"n_objects": n} | placed
         raise errors.CaveError(
             f"found no way to place {n[pending].max()} objects in one scene in {_ATTEMPTS} attempts: "
             "ask for fewer objects or smaller gaps between them"
@@ -118,6 +133,43 @@ class Repeat:
         wanted = self.each if self.some is None else self.each & self.some
         return not self.count.values or (wanted.is_empty() and 0 not in self.count.values)
 
+    def common(self, other: "Repeat") -> list[dict] | None:
+        """A group of objects that both allow, or None.
+
+        Both allow a group if it has a count of both, every object lies in both `each`, and one at least in each `some`.
+        So: none if the counts are disjoint; an empty group if both allow one; else one object for each demand, a single
+        one if it can serve both, filled up with any that both allow.
+        """
+        each = self.each & other.each
+        demands = [each & some for some in (self.some, other.some) if some is not None]
+        if any(demand.is_empty() for demand in demands):
+            demands = None
+        else:
+            together = demands[0] & demands[-1] if demands else each
+            demands = [together] if demands and not together.is_empty() else demands
+        for n in self.count.intersect(other.count).values:
+            if n == 0 and self.some is None and other.some is None:
+                return []
+            if n and demands is not None and n >= len(demands) and not each.is_empty():
+                group = [demand.witness() for demand in demands]
+                return group + [each.witness()] * (n - len(group))
+        return None
+
+    def excess(self, other: "Repeat") -> dict | None:
+        """Something that these objects, which are not none, can be and the other's cannot; None if there is no such."""
+        some = self.each if self.some is None else self.each & self.some
+        counts = self.count.intersect(Finite((0,))) if some.is_empty() else self.count
+        more = counts.minus(other.count)
+        if more:
+            return {"n_objects": more[0].middle()}
+        parts = []
+        if counts.values[-1]:
+            # A single object has to be the one that is demanded; of several, the others are free.
+            parts.append((some if counts.values[-1] == 1 else self.each) - other.each)
+            # The demanded one may serve the other's demand; if it need not, a group without any such is possible.
+            parts += [] if other.some is None else [some - other.some]
+        return next((part.witness() for part in parts if not part.is_empty()), None)
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -125,7 +177,7 @@ class Split:
 
     name: str
     scene: Distribution
-    objects: Repeat
+    objects: Repeat | Casts
     in_distribution_of: str | None = None
     """The split whose fresh samples these are; None: a condition of its own, which must not overlap training."""
     novel: tuple[str, ...] = ()
@@ -147,12 +199,9 @@ class Split:
         u = seeds.uniform(key, index, d + 3)
         own = np.zeros((len(index), len(self.scene.names) + 1))
         own[:, [0, *(i + 1 for i in drawn)]] = u[:, : d + 1]
-        counts = np.asarray(self.objects.count.values)
-        n = counts[(u[:, d + 1] * len(counts)).astype(np.int64)]
-        special = (u[:, d + 2] * n).astype(np.int64)
         factors = self.scene.sample_uniforms(own)
         try:
-            return factors | {"n_objects": n} | self.objects.sample(key, index, n, special)
+            return factors | self.objects.sample(key, index, u[:, d + 1 :])
         except errors.CaveError as error:
             raise errors.CaveError(f"split {self.name!r}: {error}", error.code) from None
 
@@ -171,52 +220,17 @@ def overlap(a: Split, b: Split) -> dict | None:
     The witness has plain numbers for the scene and `n_objects`, and lists, one entry an object, for the objects.
     """
     scene = (a.scene & b.scene).witness()
-    objects = _common(a.objects, b.objects)
+    objects = a.objects.common(b.objects)
     if scene is None or objects is None:
         return None
-    columns = {name: [one[name] for one in objects] for name in a.objects.each.names}
+    columns = {name: [one[name] for one in objects] for name in a.objects.names}
     return scene | {"n_objects": len(objects)} | columns
-
-
-def _common(a: Repeat, b: Repeat) -> list[dict] | None:
-    """A group of objects that both allow, or None.
-
-    Both allow a group if it has a count of both, every object lies in both `each`, and one at least in each `some`.
-    So: none if the counts are disjoint; an empty group if both allow one; else one object for each demand, a single
-    one if it can serve both, filled up with any that both allow.
-    """
-    each = a.each & b.each
-    demands = [each & some for some in (a.some, b.some) if some is not None]
-    if any(demand.is_empty() for demand in demands):
-        demands = None
-    else:
-        together = demands[0] & demands[-1] if demands else each
-        demands = [together] if demands and not together.is_empty() else demands
-    for n in a.count.intersect(b.count).values:
-        if n == 0 and a.some is None and b.some is None:
-            return []
-        if n and demands is not None and n >= len(demands) and not each.is_empty():
-            group = [demand.witness() for demand in demands]
-            return group + [each.witness()] * (n - len(group))
-    return None
 
 
 def excess(a: Split, b: Split) -> dict | None:
     """Factors of something that `a`, which is not empty, can draw and `b` cannot; None if `a` lies within `b` (but for
     `fits`)."""
-    ours, theirs = a.objects, b.objects
-    some = ours.each if ours.some is None else ours.each & ours.some
-    counts = ours.count.intersect(Finite((0,))) if some.is_empty() else ours.count
-    more = counts.minus(theirs.count)
-    if more:
-        return {"n_objects": more[0].middle()}
-    parts = [a.scene - b.scene]
-    if counts.values[-1]:
-        # A single object has to be the one that is demanded; of several, the others are free.
-        parts.append((some if counts.values[-1] == 1 else ours.each) - theirs.each)
-        # The demanded one may serve the other's demand; if it need not, a group without any such is possible.
-        parts += [] if theirs.some is None else [some - theirs.some]
-    return next((part.witness() for part in parts if not part.is_empty()), None)
+    return (a.scene - b.scene).witness() or a.objects.excess(b.objects)
 
 
 def check_splits(splits: Mapping[str, Split], train: str = "train") -> None:

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scenes import factors
-from scenes.factors import Finite, Interval, Repeat, Split, box, check_splits, mixture, overlap
+from scenes.factors import Casts, Finite, Interval, Repeat, Split, box, check_splits, mixture, overlap
 from scenes.kit import errors, seeds
 
 # Quarters are exact in binary, so that interval ends meet often: where algebra goes wrong.
@@ -315,3 +315,81 @@ def test_the_demanded_object_stands_anywhere():
     assert np.abs(has.mean(0) - 5 / 9).max() < 0.05
     with pytest.raises(errors.CaveError, match="count at 1"):
         Repeat(Finite((0, 1)), each, some)
+
+
+# Casts: the same proofs, against all groups of objects and all ways to give them places.
+
+SORTS = SUBSETS.map(lambda kinds: box(kind=kinds))
+CASTS = st.lists(st.tuples(st.integers(1, 2), SORTS), min_size=1, max_size=2).filter(lambda c: sum(n for n, _ in c) < 4)
+
+
+@st.composite
+def cast_splits(draw_, name="a"):
+    return Split(
+        name, box(wall=draw_(SUBSETS)), Casts(tuple(map(tuple, draw_(st.lists(CASTS, min_size=1, max_size=3)))))
+    )
+
+
+def slowly_casts(split):
+    """Word for word what casts mean: somebody for every place."""
+    walls = {v for one in split.scene.boxes for v in one[0].values}
+    places = [
+        [{v for one in sort.boxes for v in one[0].values} for n, sort in cast for _ in range(n)]
+        for cast in split.objects.casts
+    ]
+    fills = lambda group, cast: (
+        len(group) == len(cast)
+        and any(all(kind in place for kind, place in zip(order, cast)) for order in itertools.permutations(group))
+    )
+    return np.array([wall in walls and any(fills(group, cast) for cast in places) for wall, _, group in all_scenes()])
+
+
+@given(cast_splits("train"), cast_splits("test"))
+@settings(max_examples=200, deadline=None)
+def test_overlaps_of_casts_are_found_exactly(a, b):
+    in_a, in_b = slowly_casts(a), slowly_casts(b)
+    np.testing.assert_array_equal(a.contains(TABLE), in_a)
+    witness = overlap(a, b)
+    assert (witness is not None) == (in_a & in_b).any()
+    if witness is not None:
+        n = witness["n_objects"]
+        one = {"wall": [witness["wall"]], "n_objects": [n], "kind": [witness["kind"] + [0] * (3 - n)]}
+        one = {name: np.array(value) for name, value in one.items()}
+        assert a.contains(one).all() and b.contains(one).all()
+    if in_a.any():
+        drawn = a.sample(0, np.arange(40))
+        assert a.contains(drawn).all()
+        # What is said to lie within another does; what is not may still be held by several casts together.
+        if a.objects.excess(b.objects) is None and (a.scene - b.scene).is_empty():
+            assert not (in_a & ~in_b).any()
+        assert a.objects.excess(a.objects) is None
+
+
+def test_casts_are_equally_likely_and_their_order_tells_nothing():
+    red, blue, any_ = (box(kind=Finite(kinds)) for kinds in ((0,), (1,), (0, 1, 2)))
+    split = Split("s", box(w=Interval(0, 1)), Casts((((1, red), (2, blue)), ((1, any_),)), width=4))
+    drawn = split.sample(3, np.arange(4000))
+    three = drawn["n_objects"] == 3
+    assert abs(three.mean() - 0.5) < 0.03 and set(drawn["n_objects"]) == {1, 3}
+    assert drawn["kind"].shape == (4000, 4) and not drawn["kind"][:, 3].any() and not drawn["kind"][~three, 1:].any()
+    assert ((drawn["kind"][three, :3] == 0).sum(1) == 1).all()
+    assert np.abs((drawn["kind"][three, :3] == 0).mean(0) - 1 / 3).max() < 0.04
+    index = np.array([5, 2, 2**40])
+    for name, values in split.sample(3, index).items():
+        np.testing.assert_array_equal(values[:2], drawn[name][index[:2]])
+        np.testing.assert_array_equal(values[2], split.sample(3, index[2:])[name][0])
+
+
+def test_slips_of_casts_are_told():
+    one = box(x=Interval(0, 1))
+    with pytest.raises(errors.CaveError, match="at least one object"):
+        Casts((((0, one),),))
+    with pytest.raises(errors.CaveError, match="same factors"):
+        Casts((((1, one),), ((1, box(y=Interval(0, 1))),)))
+    leak = Casts((((1, one), (1, one & box(x=Interval(0.5, 1)))),))
+    splits = {name: Split(name, box(), leak, novel=("x",)) for name in ("train", "odd")}
+    with pytest.raises(errors.CaveError, match=r"split 'odd' leaks: 'train' can draw its x = \["):
+        check_splits(splits)
+    splits["odd"] = Split("odd", box(), Casts((((2, one),),)), in_distribution_of="train")
+    with pytest.raises(errors.CaveError, match=r"split 'odd' says it is in distribution of 'train'"):
+        check_splits(splits)

@@ -1,0 +1,143 @@
+"""Objects of several sorts in one scene, each sort in its number: two targets among three distractors."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from scenes.factors.distributions import Distribution, Finite
+from scenes.kit import errors, seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Casts:
+    """Who may share a scene: one of several casts, each of them numbers of objects and what those lie in.
+
+        Casts((((1, targets), (2, distractors)), ((2, targets),)))
+
+    is one target beside two distractors, or two targets alone. All casts are equally likely, and the objects come in any
+    order, so that it tells nothing. Nothing keeps objects apart.
+
+    Why not `Repeat`: there every object lies in the same set, so that it cannot say "exactly one target". Disjointness
+    stays exact: a group of objects belongs to a cast if the two can be paired (Hall's marriage theorem), and two casts
+    share a group if their places can.
+    """
+
+    casts: tuple[tuple[tuple[int, Distribution], ...], ...]
+    """Of each cast: (how many, what they lie in), over the same factors everywhere."""
+    width: int = 0
+    """Length to which the objects' factors are padded with zeros; at least that of the largest cast."""
+
+    def __post_init__(self):
+        if any(n < 1 for cast in self.casts for n, _ in cast):
+            raise errors.CaveError("a cast has at least one object of every sort that it names", errors.USAGE)
+        if len({frozenset(sort.names) for cast in self.casts for _, sort in cast}) > 1:
+            raise errors.CaveError("all objects of casts need the same factors", errors.USAGE)
+
+    @functools.cached_property
+    def count(self) -> Finite:
+        """How many objects there may be."""
+        return Finite(map(_size, self.casts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objects' factors."""
+        return next((sort.names for cast in self.casts for _, sort in cast), ())
+
+    @property
+    def support(self) -> tuple:
+        """What proofs speak of."""
+        return (self.casts,)
+
+    def sample(self, key: int, index: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
+        """`n_objects`, shape (b,), and factors of the objects, shape (b, width); `u` (b, 2) chooses each row's cast.
+
+        Row i depends on `key`, `index[i]` and `u[i]` alone.
+        """
+        casts = [cast for cast in self.casts if not any(sort.is_empty() for _, sort in cast)]
+        width = max(self.width, *self.count.values)
+        some = casts[0][0][1].sample_uniforms(np.empty((0, len(self.names) + 1)))
+        placed = {name: np.zeros((len(index), width), values.dtype) for name, values in some.items()}
+        chosen = (u[:, 0] * len(casts)).astype(np.int64)
+        n = np.array([_size(cast) for cast in casts])[chosen]
+        for number in np.unique(chosen):
+            rows, begin = np.flatnonzero(chosen == number), 0
+            order = seeds.uniform(key, index[rows], _size(casts[number]), 1).argsort(1)
+            for i, (many, sort) in enumerate(casts[number]):
+                d = len(sort.names) + 1
+                drawn = sort.sample_uniforms(seeds.uniform(key, index[rows], many * d, 2 + i).reshape(-1, d))
+                places = order[:, begin : begin + many]
+                for name, values in drawn.items():
+                    placed[name][rows[:, None], places] = values.reshape(-1, many)
+                begin += many
+        return {"n_objects": n} | placed
+
+    def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which scenes have such objects, shape (b,); `factors` holds `n_objects` (b,) and padded arrays (b, k)."""
+        n = np.asarray(factors["n_objects"])
+        objects = {name: np.asarray(factors[name]) for name in self.names}
+        width = next(iter(objects.values())).shape[1]
+        real = np.arange(width) < n[:, None]
+        held = {id(sort): sort.contains(objects) & real for cast in self.casts for _, sort in cast}
+        inside = np.zeros(len(n), bool)
+        for cast in self.casts:
+            fits = (n == _size(cast)) & (n <= width)
+            # Hall: objects find places if, of any sorts, no more objects can be of those alone than those have places.
+            for few in itertools.product((False, True), repeat=len(cast)):
+                beyond = [held[id(sort)] for (_, sort), one in zip(cast, few) if not one]
+                alone = real & ~functools.reduce(np.logical_or, beyond, np.zeros_like(real))
+                fits &= alone.sum(1) <= sum(many for (many, _), one in zip(cast, few) if one)
+            inside |= fits
+        return inside
+
+    def is_empty(self) -> bool:
+        """Whether there is no such group of objects."""
+        return all(any(sort.is_empty() for _, sort in cast) for cast in self.casts)
+
+    def common(self, other: "Casts") -> list[dict] | None:
+        """A group of objects that both allow, or None."""
+        shared = lambda a, b: (a & b).witness()
+        return next((group for cast in self.casts if (group := other._pair(cast, shared)) is not None), None)
+
+    def excess(self, other: "Casts") -> dict | None:
+        """A group of objects, as `n_objects` and lists, of a cast that lies in none of the other's; None if each does.
+
+        It may be one that several of the other's casts hold only together.
+        """
+        within = lambda a, b: a.witness() if (a - b).is_empty() else None
+        for cast in self.casts:
+            if not any(sort.is_empty() for _, sort in cast) and other._pair(cast, within) is None:
+                group = [sort.witness() for many, sort in cast for _ in range(many)]
+                return {"n_objects": len(group)} | {name: [one[name] for one in group] for name in self.names}
+        return None
+
+    def _pair(self, cast: tuple, match: Callable[[Distribution, Distribution], dict | None]) -> list[dict] | None:
+        """What `match` finds for each object of a cast in a place of its own of one of these casts; None if nothing."""
+        for own in self.casts:
+            if _size(own) != _size(cast):
+                continue
+            table = [[match(a, b) for _, b in own] for _, a in cast]
+            ours = [i for i, (many, _) in enumerate(own) for _ in range(many)]
+            theirs = [i for i, (many, _) in enumerate(cast) for _ in range(many)]
+            taken: dict[int, int] = {}
+            edges = [[place for place, j in enumerate(ours) if table[i][j] is not None] for i in theirs]
+            if all(_seat(one, edges, taken, set()) for one in range(len(theirs))):
+                return [table[theirs[one]][ours[place]] for place, one in sorted(taken.items())]
+        return None
+
+
+def _size(cast: tuple) -> int:
+    return sum(many for many, _ in cast)
+
+
+def _seat(one: int, edges: list[list[int]], taken: dict[int, int], tried: set[int]) -> bool:
+    """Find a place for one more, moving others on where need be (augmenting paths)."""
+    for place in edges[one]:
+        if place not in tried:
+            tried.add(place)
+            if place not in taken or _seat(taken[place], edges, taken, tried):
+                taken[place] = one
+                return True
+    return False
