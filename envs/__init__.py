@@ -10,7 +10,8 @@ environment's module has these names:
     World      subclass of `envs.World`: a batch of worlds, stepped with arrays
     splits(config) -> dict of `scenes.factors.Split` by name
     STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes")
-    FOV        vertical field of view of its cameras, in radians
+    FOV        vertical field of view of its cameras, in radians; where those are orthographic, also EXTENT, the metres of
+               height that they see
     extent(config) -> side in metres of the square about the z axis that holds everything
 
 where `Views` are among the streams, two pure functions that say where learners look from:

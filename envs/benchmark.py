@@ -32,7 +32,8 @@ def main(argv: list[str]) -> list[speed.Row]:
     module = plugins.load("envs", name, "environment")
     if hasattr(module, "family"):
         given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
-        what = f"{given.n_scenes} {name} of {given.n_objects} objects, drawn on {speed.resolve_device(given.device)}"
+        n, where = speed.n_objects(module, config, given), speed.resolve_device(given.device)
+        what = f"{given.n_scenes} {name} of {n} objects, drawn on {where}"
         parts = (
             speed.ready(given), speed.draw(module, config, given), speed.mesh(given),
             speed.step(name, config, given), speed.stream(name, config, given),

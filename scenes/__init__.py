@@ -18,9 +18,10 @@ A *family* is a module with three names:
     build(config, factors) -> Scenes        vectorised, deterministic
 
 and scene `i` of (family, config, split, seed) is a pure function of those (`sample`). A family whose scenes can be
-watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`, which previews and streams use. One may
-declare `NUISANCE` and `DYNAMICS`, names of factors that are none of the task's business and of those that say how things
-move: a split that differs in nothing else has a tier of its own (`scenes.factors.tiers`).
+watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`, which previews and streams use; one that
+is seen by orthographic cameras has `EXTENT`, too, the metres that they see (`watch`). One may declare `NUISANCE` and
+`DYNAMICS`, names of factors that are none of the task's business and of those that say how things move: a split that
+differs in nothing else has a tier of its own (`scenes.factors.tiers`).
 """
 
 import dataclasses
@@ -362,6 +363,12 @@ def cameras_from_poses(poses, fov: float, height: int, width: int, scene=None, e
     return Cameras(
         scene, np.ascontiguousarray(poses[:, :3]), look(poses[:, 3], poses[:, 4]), fov, height, width, extent
     )
+
+
+def watch(family, poses, height: int, width: int, scene=None) -> Cameras:
+    """Cameras of a family's (or an environment's) own kind, from poses b 5; camera `i` sees scene `i` unless `scene` says
+    else."""
+    return cameras_from_poses(poses, family.FOV, height, width, scene, getattr(family, "EXTENT", None))
 
 
 def look(yaw, pitch) -> Float32[np.ndarray, "b 4"]:

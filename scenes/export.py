@@ -3,10 +3,11 @@
     python -m scenes.export rooms --n 10000 --views 10
 
 writes exports/rooms-train/: config.json, and in scenes/ a folder for each scene with its pictures (PNG), its cameras
-(transforms.json, as NeRF's programs read it), its solids and true factors (scene.json, which `Scenes.from_json` reads)
-and a MANIFEST.json of their SHA-256. Depth is 16-bit PNG in millimetres along the camera's axis, 0 where nothing was met
-or it is further than 65 m; ids are 16-bit PNG, the index of the solid in its scene plus one. A folder is whole or absent:
-interrupted at any instant, the same line with --resume goes on, and checks by hash what is there.
+(transforms.json, as NeRF's programs read it, unless they are orthographic), its solids and true factors (scene.json, which
+`Scenes.from_json` reads) and a MANIFEST.json of their SHA-256. Depth is 16-bit PNG in millimetres along the camera's
+axis, 0 where nothing was met or it is further than 65 m; ids are 16-bit PNG, the index of the solid in its scene plus one.
+A folder is whole or absent: interrupted at any instant, the same line with --resume goes on, and checks by hash what is
+there.
 """
 
 import dataclasses
@@ -99,8 +100,8 @@ def write(folder: Path, family: Any, config: Any, given: Export, index: np.ndarr
     """Draw some scenes and write their folders."""
     batch = scenes.sample(family, config, given.split, given.seed, index)
     poses = family.ring_poses(config, seeds.derive(given.seed, "export"), index, given.views)
-    cameras = scenes.cameras_from_poses(
-        poses.reshape(-1, 5), family.FOV, given.size, given.size, np.repeat(np.arange(len(index)), given.views)
+    cameras = scenes.watch(
+        family, poses.reshape(-1, 5), given.size, given.size, np.repeat(np.arange(len(index)), given.views)
     )
     look = {"shadows": given.shadows, "supersample": given.supersample, "sensors": given.sensors}
     frames = renderers.load(given.renderer, batch, **look).render(cameras)
@@ -117,7 +118,8 @@ def write(folder: Path, family: Any, config: Any, given: Export, index: np.ndarr
         own = dataclasses.replace(
             cameras, scene=cameras.scene[rows], position=cameras.position[rows], rotation=cameras.rotation[rows]
         )
-        made["transforms.json"] = json.dumps(files.transforms(own, names), indent=1).encode()
+        if own.extent is None:
+            made["transforms.json"] = json.dumps(files.transforms(own, names), indent=1).encode()
         made["scene.json"] = batch[k].to_json().encode()
         if "mjcf" in given.models:
             made["scene.xml"] = files.mjcf(batch[k]).encode()

@@ -36,7 +36,7 @@ def draw(family, config, split: str, given: sheets.Preview) -> np.ndarray:
     index = np.arange(given.n)
     batch = scenes.sample(family, config, split, given.seed, index)
     poses = family.ring_poses(config, seeds.derive(given.seed, "preview"), index, 1)[:, 0]
-    cameras = scenes.cameras_from_poses(poses, family.FOV, given.size, given.size)
+    cameras = scenes.watch(family, poses, given.size, given.size)
     look = {"supersample": 3, "device": given.device} if given.renderer == "raycast" else {}
     if not look and given.device == "cuda":
         raise errors.CaveError(f"--device cuda: {given.renderer} has no such option, raycast has", errors.USAGE)

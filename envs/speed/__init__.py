@@ -33,8 +33,8 @@ class Options:
 
     n_scenes: int = 256
     """Different scenes of a batch."""
-    n_objects: int = 3
-    """Objects in each of them."""
+    n_objects: int = 0
+    """Objects in each of them; 0: three, or the most that training scenes have where that is fewer."""
     size: int = 64
     """Height and width of pictures, in pixels."""
     n_worlds: tuple[int, ...] = (64, 256)
@@ -58,7 +58,7 @@ class Options:
 
     def __post_init__(self):
         renderers.check_sensors(self.sensors)
-        for name in ("n_scenes", "n_objects", "size", "n_steps", "rounds", "n_worlds"):
+        for name in ("n_scenes", "size", "n_steps", "rounds", "n_worlds"):
             least = np.min(getattr(self, name), initial=1)
             if least < 1:
                 raise errors.CaveError(f"--{name.replace('_', '-')} is {least}, wanted at least 1", errors.USAGE)
@@ -144,7 +144,7 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
         errors.CaveError: the family's scenes hardly ever have so many objects.
     """
     batch, poses = gather(module, config, options)
-    cameras = scenes.cameras_from_poses(poses, module.FOV, options.size, options.size)
+    cameras = scenes.watch(module, poses, options.size, options.size)
     where = {"device": resolve_device(options.device)}
     start = time.perf_counter()
     _drawing(renderers.load("raycast", batch, **where), cameras)()
@@ -167,7 +167,7 @@ def draw(module: ModuleType, config: Any, options: Options) -> Iterator[Row]:
             # Its shadow maps take so long in software that a quarter of the scenes must do.
             for name, some, look in zip(rivals, (n, -(-n // 4)), ({}, {"shadows": True, "multisample": 4})):
                 handle = renderers.load("mujoco", batch[:some], sensors=options.sensors, **look)
-                few = scenes.cameras_from_poses(poses[:some], module.FOV, options.size, options.size)
+                few = scenes.watch(module, poses[:some], options.size, options.size)
                 calls[name], counts[name] = functools.partial(handle.render, few), some
         except errors.CaveError as error:
             rivals = {}
@@ -246,16 +246,19 @@ def bumps(n: int, size: int) -> tuple[scenes.Scenes, scenes.Cameras]:
     return batch, scenes.cameras_from_poses(np.tile([-3.0, 0.0, 1.0, 0.0, -0.32], (n, 1)), 1.0, size, size)
 
 
+def n_objects(module: ModuleType, config: Any, options: Options) -> int:
+    """How many objects the scenes have that are measured."""
+    return options.n_objects or min(3, max(module.splits(config)["train"].objects.count.values))
+
+
 def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Scenes, np.ndarray]:
     """Training scenes that hold as many objects as asked for, and a pose in each."""
-    n, start, found = options.n_scenes, 0, []
+    n, start, found, wanted = options.n_scenes, 0, [], n_objects(module, config, options)
     while sum(len(batch) for batch, _ in found) < n:
         if start > 64 * n + 1024:
-            raise errors.CaveError(
-                f"--n-objects is {options.n_objects}: training scenes do not have so many", errors.USAGE
-            )
+            raise errors.CaveError(f"--n-objects is {wanted}: training scenes do not have so many", errors.USAGE)
         batch, poses = module.views(config, "train", 0, start + np.arange(4 * n), 1)
-        chosen = np.flatnonzero(batch.n_solids - batch.first_object == options.n_objects)
+        chosen = np.flatnonzero(batch.n_solids - batch.first_object == wanted)
         if len(chosen):
             found.append((batch[chosen], poses[chosen, 0]))
         start += 4 * n
@@ -289,12 +292,13 @@ def play(world: envs.World, out: dict[str, np.ndarray], n_steps: int) -> None:
 
 
 def stream(name: str, config: Any, options: Options) -> Iterator[Row]:
-    """Batches as a learner watches them."""
-    views = envs.stream(name, config, "Views", "train", 0, 16, (32, 32), 7)
+    """Batches as a learner watches them: of `Views` or, where there are none, of `Images`."""
+    kind, b, v = ("Views", 16, 7) if "Views" in envs.module(name).STREAMS else ("Images", 112, 1)
+    drawn = envs.stream(name, config, kind, "train", 0, b, (32, 32), v)
     steps = iter(range(10**9))
-    seconds = best({"draw": lambda: [views.draw(next(steps)) for _ in range(4)]}, options.rounds)["draw"] / 4
-    what = "Views, 16 scenes of 7 views, 32 x 32"
-    yield Row("data", what, 16 * 7 / seconds, "frames", f"{seconds * 1000:.1f} ms a batch")
+    seconds = best({"draw": lambda: [drawn.draw(next(steps)) for _ in range(4)]}, options.rounds)["draw"] / 4
+    what = "Views, 16 scenes of 7 views, 32 x 32" if kind == "Views" else f"Images, {b} scenes, 32 x 32"
+    yield Row("data", what, b * v / seconds, "frames", f"{seconds * 1000:.1f} ms a batch")
 
 
 def plot(module: ModuleType, config: Any, options: Options) -> bytes:

@@ -47,7 +47,7 @@ def cost(
             continue
         try:
             handle = renderers.load(renderer, batch[:some], sensors=options.sensors, **look)
-            cameras = scenes.cameras_from_poses(poses[:some], module.FOV, size, size)
+            cameras = scenes.watch(module, poses[:some], size, size)
             calls[name], counts[name] = functools.partial(handle.render, cameras), some
             handle.render(cameras)
         except errors.CaveError:

@@ -11,6 +11,7 @@ import functools
 import sys
 import threading
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -54,12 +55,12 @@ class Spec:
 class Camera:
     """Pictures of changing batches of scenes, through one renderer handle that is kept between calls."""
 
-    def __init__(self, renderer: str, fov: float, size: tuple[int, int], look: dict[str, Any], device: str):
+    def __init__(self, env: ModuleType, config: Any, size: tuple[int, int], device: str):
         if min(size) < 1:
             raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
-        self._renderer = plugins.load("scenes.renderers", renderer, "renderer")
-        self._fov, self._size, self._look = fov, size, look
-        self._on_card = device == "cuda" and renderer == "raycast"
+        self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer")
+        self._env, self._size, self._look = env, size, config.look
+        self._on_card = device == "cuda" and config.renderer == "raycast"
         self._handle, self._loaded = None, 0
         # A background thread may draw ahead while the main thread draws for an evaluation.
         self._lock = threading.Lock()
@@ -68,7 +69,7 @@ class Camera:
         """Pictures of `b` scenes from poses b v 5, owned by the caller: tensors on the graphics card, if it drew them."""
         b, v = poses.shape[:2]
         scene = np.repeat(np.arange(b, dtype=np.int32), v)
-        cameras = scenes.cameras_from_poses(poses.reshape(b * v, 5), self._fov, *self._size, scene)
+        cameras = scenes.watch(self._env, poses.reshape(b * v, 5), *self._size, scene)
         with self._lock:
             if self._handle is None or self._loaded != b:
                 self._handle = self._open(batch, cameras)

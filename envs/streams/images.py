@@ -25,7 +25,7 @@ class Images:
             height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),
         )  # fmt: skip
         if hasattr(self._env, "family"):
-            self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look, device)
+            self._camera = streams.Camera(self._env, config, size, device)
             self._env.views(
                 config, split, seed, np.zeros(1, np.int64), 1
             )  # an unknown split is refused here, not later

@@ -26,7 +26,7 @@ class Views:
     ):
         self._env, self._config, self._seed = envs.module(env), config, seed
         streams.check_batch_size(min(batch_size, views))
-        self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look, device)
+        self._camera = streams.Camera(self._env, config, size, device)
         self.spec = streams.Spec(
             kind="Views", env=env, split=split, batch_size=batch_size, views=views,
             height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),

@@ -46,7 +46,8 @@ def frames(policy: agents.Policy, split: str, n_episodes: int, seed: int, determ
         fresh = np.array([not film for film in films])
         before = policy.sight.reset(before, fresh) if fresh.any() else before
         imagined = _imagine(encoder, before, poses, generator) if can_imagine else [None] * n_episodes
-        mapped = hasattr(envs.module(step.world.name), "family")
+        # What orthographic cameras see is a map already.
+        mapped = hasattr(envs.module(step.world.name), "family") and not hasattr(envs.module(step.world.name), "EXTENT")
         maps = above.pictures(facts.scenes_of(step.world), poses, extent) if mapped else [None] * n_episodes
         for row in np.flatnonzero(step.episode >= 0):
             totals[row] += step.rewards[row]

@@ -44,7 +44,8 @@ def stand(shape, size, x, y, yaw) -> dict[str, np.ndarray]:
     }
 
 
-def rgb(hue, saturation: float = 0.85, value: float = 0.95) -> Float32[np.ndarray, "*s 3"]:
+def rgb(hue, saturation=0.85, value=0.95) -> Float32[np.ndarray, "*s 3"]:
     """Colours in [0, 1] of hues in [0, 1), from HSV; by default vivid ones, for objects."""
-    turn = (np.asarray(hue)[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    hue, saturation, value = (np.asarray(one)[..., None] for one in (hue, saturation, value))
+    turn = (hue * 6 + np.array([5.0, 3.0, 1.0])) % 6
     return (value * (1 - saturation * np.clip(np.minimum(turn, 4 - turn), 0, 1))).astype(np.float32)

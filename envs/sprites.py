@@ -1,0 +1,414 @@
+"""Click on flat shapes and drag them where they belong: the tasks of COBRA, in Spriteworld's terms.
+
+    python -m learners.train beta_vae --env sprites --env.task exploration
+    python -m agents.train ppo --env sprites --encoder state
+
+Description: sprites of the family `scenes.sprites` lie in the unit square, later ones on top. Nothing keeps them apart:
+they pass over one another. `task` says what is wanted:
+
+    goal-finding  every target (hue in [0, 0.4)) within 0.075 of the goal, whatever becomes of the distractors
+    clustering    sprites of one colour close together and far from those of another
+    sorting       every sprite within 0.075 of its colour's own place (`PLACES`)
+    exploration   nothing: episodes to learn from, without a reward
+
+Source: Watters et al., "COBRA: data-efficient model-based RL through unsupervised object discovery and curiosity-driven
+exploration", 2019 (arXiv:1905.09275); numbers are those of github.com/google-deepmind/spriteworld, configs/cobra.
+
+Actions: four numbers in [0, 1]: x and y of a click, then a motion. The topmost sprite under the click, if there is one,
+moves by `scale` * (motion - 0.5); its middle stays within the frame. At the default size a sprite is 1.7 % of the frame,
+so that uniformly random clicks nearly always miss: `moved` in `facts` tells which sprite moved, -1 for none, and a model
+of transitions is to be judged where one did. The scripted player of exploration clicks on sprites and moves them at random.
+
+Observations (choose with `sensors`):
+    image, depth, ids  of the frame, from straight above, upright; depth is 1 m where there is no sprite
+    pose               of the camera, which stays where it is
+    goal               of goal-finding, the goal's x and y; of sorting, x and y of every colour's place, in the order of
+                       `scenes.sprites.COLOURS`; else without numbers
+    action             the action before
+    state              of every sprite, from the lowest to the topmost: presence; x, y; sine, cosine of its hue; saturation,
+                       value; size; sine, cosine of its yaw; its shape, one-hot. Zeros for those there are not
+
+Reward, every step, after the motion (Spriteworld's `FindGoalPosition`, `MetaAggregated` and `Clustering`):
+    goal-finding  50 * sum over targets of (0.075 - distance to the goal)
+    sorting       20 * sum over sprites of (0.075 - distance to its place)
+    clustering    5 * (1 / D - 2.5), where D is the index of Davies and Bouldin (1979): over colours, the mean of the largest
+                  (S_i + S_j) / M_ij; S is the mean distance to the middle of a colour's sprites, M that between middles.
+                  1 / D is at most 10 here; Spriteworld lets it grow without end as colours shrink to points
+    exploration   0
+plus `bonus` on success, minus `motion_cost` * |scale * (motion - 0.5)|. With `sparse` only success pays.
+
+Start: as drawn. In goal-finding the goal is the middle, as in COBRA, or with `goal` anywhere.
+
+End: success (terminated): all distances at most 0.075, or 1 / D at least 2.5; or `max_steps` (truncated).
+
+Splits: those of `scenes.sprites` for the task, COBRA's six pairs among them (`scenes.sprites.PAIRS`), and of goal-finding
+    new-goal      the goal's x and y in [0.55, 0.8), where it never was in training
+"""
+
+import dataclasses
+import functools
+import math
+import types
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Float32, Int
+
+import envs
+import scenes
+from scenes import factors as fa
+from scenes import sprites as family
+from scenes.kit import errors, plugins
+from scenes.solids import flat
+
+STREAMS = ("Images", "Episodes")
+FOV, EXTENT = family.FOV, family.EXTENT
+PLACES = np.array([(0.75, 0.75), (0.75, 0.25), (0.25, 0.75), (0.25, 0.25), (0.5, 0.5)])
+"""Where each of `scenes.sprites.COLOURS` belongs in sorting."""
+WITHIN = 0.075
+"""A sprite nearer than this to where it is wanted, in metres, is there."""
+SEPARATE, LARGEST = 2.5, 10.0
+"""What 1 / D of clustering must reach, and the most that it counts for."""
+_STEPS = {"goal-finding": 20, "clustering": 50, "sorting": 50, "exploration": 10}
+_GOAL = ("goal_x", "goal_y")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of the environment and of its streams."""
+
+    task: Literal["goal-finding", "clustering", "sorting", "exploration"] = "goal-finding"
+    """What is wanted, and so what sprites there are."""
+    n_targets: int = 1
+    """Targets of goal-finding."""
+    n_distractors: int = 1
+    """Distractors of goal-finding."""
+    n_per_colour: int = 2
+    """Sprites of each of clustering's two colours."""
+    n_sprites: int = 6
+    """Most sprites of exploration; the fewest is one."""
+    shapes: tuple[str, ...] = family.Config.shapes
+    """Shapes of training."""
+    new_shapes: tuple[str, ...] = family.Config.new_shapes
+    """Shapes kept for the split `new-shapes`."""
+    size: tuple[float, float] = family.Config.size
+    """Range of the square root of a sprite's area, in metres."""
+    new_size: tuple[float, float] = family.Config.new_size
+    """The same, kept for the split `new-sizes`."""
+    turned: bool = False
+    """Whether sprites are turned by any angle; else they are upright."""
+    held_out: tuple[str, ...] = family.Config.held_out
+    """What training lacks, for splits of its own; see `scenes.sprites`."""
+    goal: Literal["centre", "anywhere"] = "centre"
+    """Where the goal of goal-finding is in training: at (0.5, 0.5); or in [0.2, 0.8) both ways, but for new-goal's part."""
+    scale: float = 0.25
+    """Metres per unit of motion: a sprite moves by at most half as much along x and y."""
+    motion_cost: float = 0.0
+    """Paid per metre of motion that is asked for, whether or not something moves."""
+    bonus: float = 0.0
+    """Reward of success, beside the rest."""
+    sparse: bool = False
+    """Whether nothing is paid before success."""
+    max_steps: int = 0
+    """Time limit of an episode; 0: COBRA's, which is 20 for goal-finding, 10 for exploration, else 50."""
+    image_size: int = 64
+    """Height and width of the environment's pictures, unless another size is asked for."""
+    supersample: int = 3
+    """Rays per pixel, along each edge of it, which smooth the sprites' edges."""
+    renderer: str = "raycast"
+    """Which of `scenes.renderers` draws."""
+
+    def __post_init__(self):
+        limits = {"max_steps": (0, 10**9), "scale": (1e-3, 2.0), "image_size": (1, 4096), "supersample": (1, 8)}
+        errors.within("sprites", self, limits | {"motion_cost": (0.0, 1e3), "bonus": (0.0, 1e3)})
+        for name, accepted in {"task": family.TASKS, "goal": ("centre", "anywhere")}.items():
+            if getattr(self, name) not in accepted:
+                raise errors.unknown(f"{name} of sprites", getattr(self, name), accepted)
+
+    @classmethod
+    def tiny(cls) -> "Config":
+        """Small pictures, for tests."""
+        return cls(image_size=16)
+
+    @property
+    def look(self) -> dict[str, bool | int]:
+        """The options of the renderer."""
+        return {"supersample": self.supersample}
+
+    @property
+    def scenery(self) -> family.Config:
+        """The options of the family of scenes."""
+        return family.Config(**{one.name: getattr(self, one.name) for one in dataclasses.fields(family.Config)})
+
+
+def extent(config: Config) -> float:
+    """Side in metres of the square about the z axis that holds everything."""
+    return 2 * (1 + float(flat.REACH.max()) * max(config.size[1], config.new_size[1]))
+
+
+@functools.lru_cache(maxsize=64)
+def splits(config: Config) -> Mapping[str, fa.Split]:
+    """The factor distributions by name, proved disjoint from training (or within it)."""
+    known = dict(family.splits(config.scenery))
+    if config.task == "goal-finding":
+        square = lambda low, high: fa.box(goal_x=family.span(low, high), goal_y=family.span(low, high))
+        new = square(0.55, 0.8)
+        old = square(0.5, 0.5) if config.goal == "centre" else square(0.2, 0.8) - new
+        known["new-goal"] = dataclasses.replace(known["train"], name="new-goal", novel=_GOAL)
+        for name, split in known.items():
+            known[name] = dataclasses.replace(split, scene=split.scene * (new if name == "new-goal" else old))
+        fa.check_splits(known)
+    return types.MappingProxyType(known)
+
+
+def views(
+    config: Config, split: str, seed: int, index: Int[np.ndarray, " b"], n_views: int
+) -> tuple[scenes.Scenes, Float32[np.ndarray, "b {n_views} 5"]]:
+    """Sprites `index` of (split, seed) and the pose from which they are seen, `n_views` times: a pure function."""
+    known = splits(config)
+    if split not in known:
+        raise errors.unknown("split", split, known)
+    drawn = known[split].sample(seed, index)
+    # The goal is not seen.
+    shown = {name: value for name, value in drawn.items() if name not in _GOAL}
+    return family.build(config.scenery, shown), family.ring_poses(config.scenery, seed, index, n_views)
+
+
+def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
+    """Poses of the camera turning once about the axis that it looks along."""
+    path = np.repeat(family.ring_poses(config.scenery, 0, np.zeros(1), 1)[0], n, 0)
+    path[:, 3] += np.linspace(0, 2 * math.pi, n, endpoint=False)
+    return path
+
+
+def separation(place: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """1 / D of every row: how far apart sprites of different colours are, for how closely those of one lie together.
+
+    Args:
+        place: b k 2.
+        colour: Int b k, -1 for those that do not count. Every row has two colours at least.
+
+    Returns:
+        Shape (b,), in [0, `LARGEST`].
+    """
+    member = (colour[..., None] == np.arange(len(family.COLOURS))).astype(np.float64)
+    n = member.sum(1)
+    middle = np.einsum("bkc,bkd->bcd", member, place) / np.maximum(n, 1)[..., None]
+    to_middle = np.linalg.norm(place[:, :, None] - middle[:, None], axis=-1)
+    spread = (member * to_middle).sum(1) / np.maximum(n, 1)
+    between = np.linalg.norm(middle[:, :, None] - middle[:, None], axis=-1)
+    worst = np.zeros_like(n)
+    for i in range(1, n.shape[1]):
+        # Each colour with the one that lies i further on: all pairs, without a colour and itself.
+        other = (np.arange(n.shape[1]) + i) % n.shape[1]
+        apart = between[:, np.arange(n.shape[1]), other]
+        ratio = (spread + spread[:, other]) / np.maximum(apart, 1e-9)
+        # Colours in one place are not apart, however closely they lie together.
+        ratio = np.where(apart < 1e-9, np.inf, ratio)
+        worst = np.where((n > 0) & (n[:, other] > 0), np.maximum(worst, ratio), worst)
+    index = worst.sum(1) / (n > 0).sum(1)
+    return 1 / np.maximum(index, 1 / LARGEST)
+
+
+class World(envs.World):
+    """`n` frames of sprites.
+
+    Attributes:
+        position: Float64 n k 2, middles of the sprites in metres.
+        moved: Int64 n, which sprite the action before moved, -1 for none.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("position", "moved", "success", "action")
+
+    def __init__(
+        self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
+    ):
+        self._split, size = envs.settle("sprites", splits(config), split, size, config.image_size)
+        self._k = k = self._split.objects.width
+        n_goal = {"goal-finding": 2, "sorting": PLACES.size}.get(config.task, 0)
+        self._pose = family.ring_poses(config.scenery, 0, np.zeros(1), 1)[0, 0]
+        sensor_spaces = {
+            "image": spaces.Box(0, 255, (*size, 3), np.uint8),
+            "depth": spaces.Box(0.0, family.EYE, size),
+            "ids": spaces.Box(-1, k - 1, size, np.int32),
+            "pose": spaces.Box(-4.0, 4.0, (5,)),
+            "goal": spaces.Box(0.0, 1.0, (n_goal,)),
+            "action": spaces.Box(0.0, 1.0, (4,)),
+            "state": spaces.Box(-1.0, 1.0, (k * (10 + len(family.SHAPES)),)),
+        }
+        max_steps = config.max_steps or _STEPS[config.task]
+        super().__init__(config, n, split, seed, sensors, size, max_steps, spaces.Box(0.0, 1.0, (4,)), sensor_spaces)
+        self._drawn = bool({"image", "depth", "ids"} & set(sensors))
+        self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
+        self._handle = None
+        self._factors: dict[str, np.ndarray] = {}
+        self.position, self.action = np.zeros((n, k, 2)), np.zeros((n, 4), np.float32)
+        self.moved, self.success = np.full(n, -1, np.int64), np.zeros(n, bool)
+        self._colour, self._wanted = np.full((n, k), -1), np.zeros((n, k, 2))
+        self._shown, self._turn = np.zeros(n, np.int64), np.tile(np.float32([1, 0, 0, 0]), (n, k, 1))
+
+    def begin(self, rows, index, factors):
+        """Lay the sprites out."""
+        drawn = self._split.sample(envs.ROOT, index)
+        if factors:
+            drawn |= self._intervention(factors, drawn)
+        real = np.arange(self._k) < drawn["n_objects"][:, None]
+        drawn = {name: value * real.astype(value.dtype) if value.ndim == 2 else value for name, value in drawn.items()}
+        colour = self._colours(drawn, real)
+        if self.config.task == "goal-finding":
+            wanted = np.stack([drawn[name] for name in _GOAL], 1)[:, None]
+        else:
+            wanted = PLACES[colour]
+        for name, value in drawn.items():
+            if name not in self._factors:
+                self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
+            self._factors[name][rows] = value
+        self._colour[rows], self._wanted[rows] = colour, wanted
+        self.position[rows] = np.stack([drawn["x"], drawn["y"]], -1)
+        self.moved[rows], self.success[rows], self.action[rows] = -1, False, 0
+        if self._drawn:
+            self._show(rows)
+
+    def _colours(self, drawn: dict, real: np.ndarray) -> np.ndarray:
+        """Number of every sprite's colour, 0 for targets; -1 for sprites that are of no concern."""
+        ranges = {"goal-finding": [family.TARGETS], "exploration": []}.get(
+            self.config.task, list(family.COLOURS.values())
+        )
+        colour = np.full(real.shape, -1)
+        for number, (low, high) in enumerate(ranges):
+            colour[real & (drawn["hue"] >= low) & (drawn["hue"] < high)] = number
+        kinds = (colour[..., None] == np.arange(len(ranges))).any(1).sum(1)
+        least = {"exploration": 0, "clustering": 2}.get(self.config.task, 1)
+        if (kinds < least).any():
+            wanted = {
+                "goal-finding": f"a target, of hue in {family.TARGETS}",
+                "sorting": "a sprite of one of the colours",
+            }
+            what = wanted.get(self.config.task, "sprites of two of the colours")
+            raise errors.CaveError(f"sprites: {self.config.task} needs {what}; ask for another factor hue")
+        return colour
+
+    def _intervention(self, factors: dict, like: dict) -> dict[str, np.ndarray]:
+        """Factors asked for, as arrays of the shapes and types of those drawn."""
+        limits = {"n_objects": (1, self._k), "shape": (0, len(family.SHAPES) - 1), "size": (0.01, 0.5)}
+        limits |= dict.fromkeys(("x", "y", *_GOAL, "hue", "saturation", "value"), (0, 1))
+        for name, value in factors.items():
+            if name not in like:
+                raise errors.unknown("factor of sprites", name, like)
+            if value.shape != like[name].shape or value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
+                shape = like[name].shape[1:]
+                raise errors.CaveError(f"sprites: factor {name} of a world must be finite numbers of shape {shape}")
+        given = {name: value.astype(like[name].dtype) for name, value in factors.items()}
+        real = np.arange(self._k) < (like | given)["n_objects"][:, None]
+        for name, value in (like | given).items():
+            low, high = limits.get(name, (-np.inf, np.inf))
+            told = value[real] if value.ndim == 2 else value
+            if told.min(initial=low) < low or told.max(initial=low) > high:
+                bad = told[(told < low) | (told > high)][0]
+                raise errors.CaveError(f"sprites: factor {name} must lie in {low} to {high}, not {bad:g}")
+        return given
+
+    def _show(self, rows: np.ndarray) -> None:
+        """Hand the sprites of worlds `rows` to the renderer."""
+        # Worlds that have not begun show the sprites of one that has, until their turn comes.
+        every = np.arange(self.n)
+        places = every if self._handle is None else rows
+        source = np.where(np.isin(every, rows), every, rows[0])[places]
+        built = family.build(self.config.scenery, {name: value[source] for name, value in self._factors.items()})
+        self._shown[places] = self._factors["n_objects"][source]
+        self._turn[rows] = family.turn(self._factors["yaw"][rows].ravel()).reshape(len(rows), self._k, 4)
+        if self._handle is None:
+            wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
+            wanted = tuple(name for name, sensor in wanted.items() if sensor in self.sensors)
+            self._handle = self._renderer.load(built, **self.config.look, sensors=wanted)
+        else:
+            self._handle.update(built, rows)
+
+    def topmost(self, point: np.ndarray) -> np.ndarray:
+        """Which sprite of each world lies on top at points n p 2: int n p, -1 where there is none."""
+        shape, size, yaw = (self._factors[name][:, None] for name in ("shape", "size", "yaw"))
+        there = flat.holds(shape, size, yaw, point[:, :, None] - self.position[:, None])
+        there &= (np.arange(self._k) < self._factors["n_objects"][:, None])[:, None]
+        return np.where(there.any(-1), self._k - 1 - there[..., ::-1].argmax(-1), -1)
+
+    def advance(self, actions):
+        """Move what lies on top under the click, and see how things lie."""
+        self.action[...] = actions
+        wish = actions.astype(np.float64)
+        motion = self.config.scale * (wish[:, 2:] - 0.5)
+        self.moved = self.topmost(wish[:, None, :2])[:, 0]
+        hit = np.flatnonzero(self.moved >= 0)
+        which = self.moved[hit]
+        self.position[hit, which] = np.clip(self.position[hit, which] + motion[hit], 0, 1)
+        dense, self.success = self._result()
+        reward = np.where(self.success, dense + self.config.bonus, 0 if self.config.sparse else dense)
+        reward = reward - self.config.motion_cost * np.linalg.norm(motion, axis=1)
+        return reward.astype(np.float32), self.success.copy()
+
+    def _result(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the sprites' places are worth, and whether the task is done."""
+        task = self.config.task
+        if task == "exploration":
+            return np.zeros(self.n), np.zeros(self.n, bool)
+        if task == "clustering":
+            apart = separation(self.position, self._colour)
+            return 5 * (apart - SEPARATE), apart >= SEPARATE
+        left = np.where(self._colour >= 0, WITHIN - np.linalg.norm(self.position - self._wanted, axis=-1), 0)
+        return (50 if task == "goal-finding" else 20) * left.sum(1), (left >= 0).all(1)
+
+    def read(self, rows):
+        """The sensors asked for, of some worlds."""
+        pose = np.tile(self._pose, (len(rows), 1))
+        out = {"pose": pose, "action": self.action[rows]}
+        if self._drawn:
+            real = np.arange(self._k) < self._shown[:, None]
+            poses = family.lay(self.position[real], np.nonzero(real)[1]), self._turn[real]
+            frames = self._handle.render(scenes.watch(family, pose, *self.size, rows), poses)
+            out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
+        if "depth" in self.sensors:
+            out["depth"] = np.minimum(out["depth"], np.float32(family.EYE))
+        if "goal" in self.sensors:
+            goal = {"goal-finding": self._wanted[rows, 0], "sorting": np.tile(PLACES.ravel(), (len(rows), 1))}
+            out["goal"] = goal.get(self.config.task, np.zeros((len(rows), 0)))
+        if "state" in self.sensors:
+            out["state"] = self._state(rows)
+        return {sensor: out[sensor] for sensor in self.sensors}
+
+    def _state(self, rows: np.ndarray) -> np.ndarray:
+        f = {name: value[rows] for name, value in self._factors.items()}
+        present = np.arange(self._k) < f["n_objects"][:, None]
+        hue, (x, y) = f["hue"] * 2 * math.pi, np.moveaxis(self.position[rows], -1, 0)
+        numbers = (present, x, y, np.sin(hue), np.cos(hue), f["saturation"], f["value"], f["size"])
+        numbers = np.stack([*numbers, np.sin(f["yaw"]), np.cos(f["yaw"])], -1)
+        seen = np.concatenate([numbers, np.eye(len(family.SHAPES))[f["shape"]]], -1)
+        return (seen * present[..., None]).reshape(len(rows), -1)
+
+    def facts(self):
+        """`factors` at the start; `moved`, which sprite the action before moved; `success`."""
+        factors = {name: value.copy() for name, value in self._factors.items()}
+        return {"factors": factors, "moved": self.moved.copy(), "success": self.success.copy()}
+
+    def scripted(self):
+        """Drags the sprite that is furthest from where it is wanted, by a part of it that can be seen."""
+        every, chance = np.arange(self.n), self.random().astype(np.float64)
+        away = self._wanted - self.position
+        far = np.where(self._colour >= 0, np.linalg.norm(away, axis=-1), -1)
+        chosen = far.argmax(1)
+        if self.config.task == "exploration":
+            chosen = (chance[:, 0] * self._factors["n_objects"]).astype(np.int64)
+        shape, size, yaw = (self._factors[name][every, chosen] for name in ("shape", "size", "yaw"))
+        offers = np.pad(0.85 * flat.corners(shape, size, yaw), ((0, 0), (1, 0), (0, 0)))
+        offers += self.position[every, chosen][:, None]
+        good = (self.topmost(offers) == chosen[:, None]) & (np.abs(offers - 0.5) <= 0.5).all(-1)
+        if self.config.task == "exploration":
+            # Any of them, rather than the first.
+            first = (good * (1 + (chance[:, 1:2] + np.arange(good.shape[1]) * 0.618) % 1)).argmax(1)
+        else:
+            first = good.argmax(1)
+        motion = np.clip(0.5 + away[every, chosen] / self.config.scale, 0, 1)
+        # What lies on top of a hidden one is moved out of the way.
+        aimless = ~good.any(1) | (self.config.task == "exploration")
+        motion = np.where(aimless[:, None], chance[:, 2:], motion)
+        return np.concatenate([offers[every, first], motion], 1).astype(np.float32)
