@@ -58,6 +58,7 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
+from envs.physics import clusters
 from scenes import factors as fa
 from scenes import sprites as family
 from scenes.kit import errors, plugins
@@ -69,8 +70,8 @@ PLACES = np.array([(0.75, 0.75), (0.75, 0.25), (0.25, 0.75), (0.25, 0.25), (0.5,
 """Where each of `scenes.sprites.COLOURS` belongs in sorting."""
 WITHIN = 0.075
 """A sprite nearer than this to where it is wanted, in metres, is there."""
-SEPARATE, LARGEST = 2.5, 10.0
-"""What 1 / D of clustering must reach, and the most that it counts for."""
+SEPARATE = 2.5
+"""What 1 / D of clustering must reach."""
 _STEPS = {"goal-finding": 20, "clustering": 50, "sorting": 50, "exploration": 10}
 _GOAL = ("goal_x", "goal_y")
 
@@ -181,35 +182,6 @@ def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
     path = np.repeat(family.ring_poses(config.scenery, 0, np.zeros(1), 1)[0], n, 0)
     path[:, 3] += np.linspace(0, 2 * math.pi, n, endpoint=False)
     return path
-
-
-def separation(place: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """1 / D of every row: how far apart sprites of different colours are, for how closely those of one lie together.
-
-    Args:
-        place: b k 2.
-        colour: Int b k, -1 for those that do not count. Every row has two colours at least.
-
-    Returns:
-        Shape (b,), in [0, `LARGEST`].
-    """
-    member = (colour[..., None] == np.arange(len(family.COLOURS))).astype(np.float64)
-    n = member.sum(1)
-    middle = np.einsum("bkc,bkd->bcd", member, place) / np.maximum(n, 1)[..., None]
-    to_middle = np.linalg.norm(place[:, :, None] - middle[:, None], axis=-1)
-    spread = (member * to_middle).sum(1) / np.maximum(n, 1)
-    between = np.linalg.norm(middle[:, :, None] - middle[:, None], axis=-1)
-    worst = np.zeros_like(n)
-    for i in range(1, n.shape[1]):
-        # Each colour with the one that lies i further on: all pairs, without a colour and itself.
-        other = (np.arange(n.shape[1]) + i) % n.shape[1]
-        apart = between[:, np.arange(n.shape[1]), other]
-        ratio = (spread + spread[:, other]) / np.maximum(apart, 1e-9)
-        # Colours in one place are not apart, however closely they lie together.
-        ratio = np.where(apart < 1e-9, np.inf, ratio)
-        worst = np.where((n > 0) & (n[:, other] > 0), np.maximum(worst, ratio), worst)
-    index = worst.sum(1) / (n > 0).sum(1)
-    return 1 / np.maximum(index, 1 / LARGEST)
 
 
 class World(envs.World):
@@ -353,7 +325,7 @@ class World(envs.World):
         if task == "exploration":
             return np.zeros(self.n), np.zeros(self.n, bool)
         if task == "clustering":
-            apart = separation(self.position, self._colour)
+            apart = clusters.separation(self.position, self._colour, len(family.COLOURS))
             return 5 * (apart - SEPARATE), apart >= SEPARATE
         left = np.where(self._colour >= 0, WITHIN - np.linalg.norm(self.position - self._wanted, axis=-1), 0)
         return (50 if task == "goal-finding" else 20) * left.sum(1), (left >= 0).all(1)

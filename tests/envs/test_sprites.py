@@ -8,6 +8,7 @@ from sklearn import metrics
 
 import envs
 from envs import benchmark, sprites
+from envs.physics import clusters
 from scenes import sprites as family
 from scenes.kit import errors
 
@@ -70,10 +71,7 @@ def test_middles_stay_in_the_frame():
 @pytest.mark.parametrize(("goal", "success"), [((0.5, 0.5), False), ((0.3, 0.65), True)])
 def test_goal_finding_pays_targets_alone(goal, success):
     made = lay([0.3, 0.2], [0.6, 0.2], [0.2, 0.7], "goal-finding", bonus=3.0)
-    made.reset(
-        factors={name: value.copy() for name, value in made.factors().items()}
-        | {k: np.array([v]) for k, v in places.items()}
-    )
+    made.reset(factors=made.factors() | {"goal_x": np.array(goal[:1]), "goal_y": np.array(goal[1:])})
     reward, terminated, _ = act(made, 0.2, 0.2, 0.1, 0.1)
     away = np.hypot(0.3 - goal[0], 0.6 - goal[1])
     assert reward[0] == pytest.approx(50 * (0.075 - away) + 3 * success, abs=1e-4)
@@ -126,7 +124,7 @@ def test_separation_is_the_inverse_of_davies_and_bouldin():
         expected.append(1 / metrics.davies_bouldin_score(where[counts], kind[counts]))
     assert len(expected) == len(some) > 150
     # Scikit-learn's distances are differences of squares, good to half of the digits.
-    np.testing.assert_allclose(sprites.separation(place, colour), np.minimum(expected, 10), rtol=1e-6)
+    np.testing.assert_allclose(clusters.separation(place, colour, 5), np.minimum(expected, 10), rtol=1e-6)
 
 
 def test_clustering_by_hand_and_where_the_index_has_no_value():
@@ -138,7 +136,7 @@ def test_clustering_by_hand_and_where_the_index_has_no_value():
     reward, ended, _ = act(made, 0.5, 0.95)
     assert reward[0] == pytest.approx(5 * (2 - 2.5), abs=1e-4) and not ended[0]
     points = np.array([[[0.2, 0.2], [0.2, 0.2], [0.8, 0.8], [0.8, 0.8]], np.full((4, 2), 0.5).tolist()])
-    assert sprites.separation(points, np.array([[0, 0, 1, 1]] * 2)).tolist() == [10.0, 0.0]
+    assert clusters.separation(points, np.array([[0, 0, 1, 1]] * 2), 2).tolist() == [10.0, 0.0]
 
 
 def test_motion_costs_what_is_asked_for_and_exploration_pays_nothing():
