@@ -14,14 +14,12 @@ environment's module has these names:
                height that they see
     extent(config) -> side in metres of the square about the z axis that holds everything
 
-where `Views` are among the streams, two pure functions that say where learners look from:
-
-    views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
-    tour(config, n) -> poses n 5 of a smooth path once around, for films
-
-and, where its scenes are those of a family, that family:
+where its scenes are those of a family, that family; there and where `Views` are among the streams, a pure function that
+says where learners look from; and with `Views` another, for films:
 
     family     the module of `scenes`; `Config.scenery` are its options
+    views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
+    tour(config, n) -> poses n 5 of a smooth path once around
 
 Its own `NUISANCE` and `DYNAMICS` go before those of the family (see `scenes`).
 

@@ -58,6 +58,7 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
+from envs import interventions
 from envs.physics import clusters
 from scenes import factors as fa
 from scenes import sprites as family
@@ -177,13 +178,6 @@ def views(
     return family.build(config.scenery, shown), family.ring_poses(config.scenery, seed, index, n_views)
 
 
-def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
-    """Poses of the camera turning once about the axis that it looks along."""
-    path = np.repeat(family.ring_poses(config.scenery, 0, np.zeros(1), 1)[0], n, 0)
-    path[:, 3] += np.linspace(0, 2 * math.pi, n, endpoint=False)
-    return path
-
-
 class World(envs.World):
     """`n` frames of sprites.
 
@@ -223,64 +217,70 @@ class World(envs.World):
 
     def begin(self, rows, index, factors):
         """Lay the sprites out."""
-        drawn = self._split.sample(envs.ROOT, index)
-        if factors:
-            drawn |= self._intervention(factors, drawn)
-        real = np.arange(self._k) < drawn["n_objects"][:, None]
-        drawn = {name: value * real.astype(value.dtype) if value.ndim == 2 else value for name, value in drawn.items()}
-        colour = self._colours(drawn, real)
-        if self.config.task == "goal-finding":
-            wanted = np.stack([drawn[name] for name in _GOAL], 1)[:, None]
-        else:
-            wanted = PLACES[colour]
+        drawn = self._mixed(self._split.sample(envs.ROOT, index), factors or {})
+        colour = self._colours(rows, drawn)
         for name, value in drawn.items():
             if name not in self._factors:
                 self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-            self._factors[name][rows] = value
-        self._colour[rows], self._wanted[rows] = colour, wanted
         self.position[rows] = np.stack([drawn["x"], drawn["y"]], -1)
         self.moved[rows], self.success[rows], self.action[rows] = -1, False, 0
+        self._take(rows, drawn, colour)
+
+    def change(self, rows, factors):
+        """Change the sprites; those whose `x` or `y` change, or that were not there, come to lie there."""
+        before = {name: value[rows] for name, value in self._factors.items()}
+        drawn = self._mixed(before, factors)
+        colour = self._colours(rows, drawn)
+        came = (before["n_objects"][:, None] <= np.arange(self._k)) | (
+            np.arange(self._k) >= drawn["n_objects"][:, None]
+        )
+        came |= (before["x"] != drawn["x"]) | (before["y"] != drawn["y"])
+        there = np.stack([drawn["x"], drawn["y"]], -1)
+        self.position[rows] = np.where(came[..., None], there, self.position[rows])
+        self._take(rows, drawn, colour)
+
+    def _take(self, rows: np.ndarray, drawn: dict, colour: np.ndarray) -> None:
+        """Let worlds `rows` have factors that are known to be sound."""
+        for name, value in drawn.items():
+            self._factors[name][rows] = value
+        self._colour[rows] = colour
+        if self.config.task == "goal-finding":
+            self._wanted[rows] = np.stack([drawn[name] for name in _GOAL], 1)[:, None]
+        else:
+            self._wanted[rows] = PLACES[colour]
         if self._drawn:
             self._show(rows)
 
-    def _colours(self, drawn: dict, real: np.ndarray) -> np.ndarray:
-        """Number of every sprite's colour, 0 for targets; -1 for sprites that are of no concern."""
-        ranges = {"goal-finding": [family.TARGETS], "exploration": []}.get(
-            self.config.task, list(family.COLOURS.values())
-        )
+    def _mixed(self, drawn: dict, factors: dict) -> dict[str, np.ndarray]:
+        """Factors of some worlds with those that were asked for in their place, padded with zeros."""
+        limits = family.LIMITS | dict.fromkeys(_GOAL, (0.0, 1.0)) | {"n_objects": (1, self._k)}
+        mixed = drawn | interventions.checked("sprites", factors, drawn, limits)
+        real = np.arange(self._k) < mixed["n_objects"][:, None]
+        return {name: np.where(real, v, 0).astype(v.dtype) if v.ndim == 2 else v for name, v in mixed.items()}
+
+    def _colours(self, rows: np.ndarray, drawn: dict) -> np.ndarray:
+        """Number of every sprite's colour, 0 for targets; -1 for sprites that are of no concern.
+
+        Raises:
+            errors.CaveError: there is nothing to do in a world, or a sprite has no size.
+        """
+        real = np.arange(self._k) < drawn["n_objects"][:, None]
+        named = {"goal-finding": [family.TARGETS], "exploration": []}
+        ranges = named.get(self.config.task, list(family.COLOURS.values()))
         colour = np.full(real.shape, -1)
         for number, (low, high) in enumerate(ranges):
             colour[real & (drawn["hue"] >= low) & (drawn["hue"] < high)] = number
         kinds = (colour[..., None] == np.arange(len(ranges))).any(1).sum(1)
-        least = {"exploration": 0, "clustering": 2}.get(self.config.task, 1)
-        if (kinds < least).any():
-            wanted = {
-                "goal-finding": f"a target, of hue in {family.TARGETS}",
-                "sorting": "a sprite of one of the colours",
-            }
-            what = wanted.get(self.config.task, "sprites of two of the colours")
-            raise errors.CaveError(f"sprites: {self.config.task} needs {what}; ask for another factor hue")
+        least, wanted = {
+            "goal-finding": (1, f"there would be no target, of hue in {family.TARGETS}"),
+            "clustering": (2, "there would be no two colours"),
+            "sorting": (1, "there would be no sprite of one of the colours"),
+        }.get(self.config.task, (0, ""))
+        faults = {"a sprite would be of no size": (real & (drawn["size"] <= 0)).any(1), wanted: kinds < least}
+        for why, fault in faults.items():
+            if fault.any():
+                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
         return colour
-
-    def _intervention(self, factors: dict, like: dict) -> dict[str, np.ndarray]:
-        """Factors asked for, as arrays of the shapes and types of those drawn."""
-        limits = {"n_objects": (1, self._k), "shape": (0, len(family.SHAPES) - 1), "size": (0.01, 0.5)}
-        limits |= dict.fromkeys(("x", "y", *_GOAL, "hue", "saturation", "value"), (0, 1))
-        for name, value in factors.items():
-            if name not in like:
-                raise errors.unknown("factor of sprites", name, like)
-            if value.shape != like[name].shape or value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
-                shape = like[name].shape[1:]
-                raise errors.CaveError(f"sprites: factor {name} of a world must be finite numbers of shape {shape}")
-        given = {name: value.astype(like[name].dtype) for name, value in factors.items()}
-        real = np.arange(self._k) < (like | given)["n_objects"][:, None]
-        for name, value in (like | given).items():
-            low, high = limits.get(name, (-np.inf, np.inf))
-            told = value[real] if value.ndim == 2 else value
-            if told.min(initial=low) < low or told.max(initial=low) > high:
-                bad = told[(told < low) | (told > high)][0]
-                raise errors.CaveError(f"sprites: factor {name} must lie in {low} to {high}, not {bad:g}")
-        return given
 
     def _show(self, rows: np.ndarray) -> None:
         """Hand the sprites of worlds `rows` to the renderer."""
@@ -358,7 +358,7 @@ class World(envs.World):
         return (seen * present[..., None]).reshape(len(rows), -1)
 
     def facts(self):
-        """`factors` at the start; `moved`, which sprite the action before moved; `success`."""
+        """`factors`, of which x and y are those at the start; `moved`, which sprite the action before moved; `success`."""
         factors = {name: value.copy() for name, value in self._factors.items()}
         return {"factors": factors, "moved": self.moved.copy(), "success": self.success.copy()}
 

@@ -54,6 +54,9 @@ COLOURS = {"red": (0.9, 1.0), "blue": (0.55, 0.65), "green": (0.27, 0.37), "purp
 """Hues of the sprites of clustering and sorting."""
 NEW_HUES = ((0.15, 0.25), (0.65, 0.75))
 """Held out for `new-colours`: of targets and of distractors; of exploration, both."""
+LIMITS = {"shape": (0, len(SHAPES) - 1), "size": (0.0, 0.5)}
+LIMITS |= dict.fromkeys(("x", "y", "hue", "saturation", "value"), (0.0, 1.0))
+"""Least and largest values of factors that sprites can be drawn of, whatever splits draw."""
 EYE = 1.0
 """Height of the camera, in metres."""
 EXTENT = 1.0

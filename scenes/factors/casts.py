@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,6 +41,16 @@ class Casts:
     def count(self) -> Finite:
         """How many objects there may be."""
         return Finite(map(_size, self.casts))
+
+    @functools.cached_property
+    def each(self) -> Distribution:
+        """What every object lies in: in one or another of the sorts."""
+        return functools.reduce(operator.or_, dict.fromkeys(sort for cast in self.casts for _, sort in cast))
+
+    @property
+    def some(self) -> None:
+        """What one object at least lies in: nothing more than all do."""
+        return None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,38 +117,56 @@ class Casts:
 
         It may be one that several of the other's casts hold only together.
         """
-        within = lambda a, b: a.witness() if (a - b).is_empty() else None
         for cast in self.casts:
-            if not any(sort.is_empty() for _, sort in cast) and other._pair(cast, within) is None:
+            if not any(sort.is_empty() for _, sort in cast) and other._pair(cast, _held) is None:
                 group = [sort.witness() for many, sort in cast for _ in range(many)]
                 return {"n_objects": len(group)} | {name: [one[name] for one in group] for name in self.names}
         return None
 
-    def _pair(self, cast: tuple, match: Callable[[Distribution, Distribution], dict | None]) -> list[dict] | None:
-        """What `match` finds for each object of a cast in a place of its own of one of these casts; None if nothing."""
+    def grown_from(self, other: "Casts") -> bool:
+        """Whether each of these casts is one of the other's and some more."""
+        return all(other._pair(cast, _held, grown=True) is not None for cast in self.casts)
+
+    def without(self, names: Sequence[str]) -> "Casts":
+        """The same, of all factors but some."""
+        return dataclasses.replace(
+            self, casts=tuple(tuple((many, sort.without(names)) for many, sort in cast) for cast in self.casts)
+        )
+
+    def _pair(
+        self, cast: tuple, match: Callable[[Distribution, Distribution], dict | None], grown: bool = False
+    ) -> list[dict] | None:
+        """What `match` finds for an object of its own, of a cast, in every place of one of these casts; None if nothing.
+
+        Objects may be left over if it is `grown`.
+        """
         for own in self.casts:
-            if _size(own) != _size(cast):
+            if _size(own) > _size(cast) or (_size(own) < _size(cast) and not grown):
                 continue
-            table = [[match(a, b) for _, b in own] for _, a in cast]
-            ours = [i for i, (many, _) in enumerate(own) for _ in range(many)]
-            theirs = [i for i, (many, _) in enumerate(cast) for _ in range(many)]
+            table = [[match(a, b) for _, a in cast] for _, b in own]
+            places = [i for i, (many, _) in enumerate(own) for _ in range(many)]
+            objects = [i for i, (many, _) in enumerate(cast) for _ in range(many)]
+            edges = [[one for one, j in enumerate(objects) if table[i][j] is not None] for i in places]
             taken: dict[int, int] = {}
-            edges = [[place for place, j in enumerate(ours) if table[i][j] is not None] for i in theirs]
-            if all(_seat(one, edges, taken, set()) for one in range(len(theirs))):
-                return [table[theirs[one]][ours[place]] for place, one in sorted(taken.items())]
+            if all(_seat(place, edges, taken, set()) for place in range(len(places))):
+                return [table[places[place]][objects[one]] for one, place in sorted(taken.items())]
         return None
+
+
+def _held(a: Distribution, b: Distribution) -> dict | None:
+    return a.witness() if a.within(b) else None
 
 
 def _size(cast: tuple) -> int:
     return sum(many for many, _ in cast)
 
 
-def _seat(one: int, edges: list[list[int]], taken: dict[int, int], tried: set[int]) -> bool:
-    """Find a place for one more, moving others on where need be (augmenting paths)."""
-    for place in edges[one]:
-        if place not in tried:
-            tried.add(place)
-            if place not in taken or _seat(taken[place], edges, taken, tried):
-                taken[place] = one
+def _seat(place: int, edges: list[list[int]], taken: dict[int, int], tried: set[int]) -> bool:
+    """Find somebody for one more place, moving others on where need be (augmenting paths)."""
+    for one in edges[place]:
+        if one not in tried:
+            tried.add(one)
+            if one not in taken or _seat(taken[one], edges, taken, tried):
+                taken[one] = place
                 return True
     return False

@@ -194,6 +194,10 @@ class Distribution:
             raise errors.CaveError(f"there is no factor {name!r} among {', '.join(self.names)}")
         return self.onto(name)
 
+    def without(self, names: Iterable[str]) -> "Distribution":
+        """The set of values that all factors but some can take."""
+        return self.onto(*(name for name in self.names if name not in names))
+
     def within(self, other: "Distribution") -> bool:
         """Whether whatever is possible here is possible there, in the factors that the other names. Exact."""
         return (self - other).is_empty()

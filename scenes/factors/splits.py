@@ -1,7 +1,7 @@
 """Splits: named conditions under which scenes are drawn, and the proof that a test condition was never trained on."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -169,6 +169,16 @@ class Repeat:
             # The demanded one may serve the other's demand; if it need not, a group without any such is possible.
             parts += [] if other.some is None else [some - other.some]
         return next((part.witness() for part in parts if not part.is_empty()), None)
+
+    def grown_from(self, other: "Repeat") -> bool:
+        """Whether these are the other's objects but for their number."""
+        few = dataclasses.replace(self, count=Finite((max(other.count.values),)))
+        return few.excess(other) is None
+
+    def without(self, names: Sequence[str]) -> "Repeat":
+        """The same, of all factors but some."""
+        some = self.some and self.some.without(names)
+        return dataclasses.replace(self, each=self.each.without(names), some=some, fits=None)
 
 
 @dataclasses.dataclass(frozen=True)

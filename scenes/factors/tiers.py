@@ -28,7 +28,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from scenes.factors.distributions import Distribution, Finite
+from scenes.factors.distributions import Distribution
 from scenes.factors.splits import Split, excess, overlap, spell
 from scenes.kit import errors
 
@@ -170,20 +170,16 @@ def _kind(test: Split, seen: Split, nuisance: Sequence[str], dynamics: Sequence[
         if factors and excess(_without(test, factors), _without(seen, factors)) is None:
             return name
     most = max(seen.objects.count.values, default=0)
-    if min(test.objects.count.values) > most > 0:
-        # Of one count both ways only what the objects are is compared.
-        few = dataclasses.replace(test, objects=dataclasses.replace(test.objects, count=Finite((most,))))
-        if excess(few, seen) is None:
-            return MORE_OBJECTS
+    # Of one count both ways only what the objects are is compared.
+    larger = min(test.objects.count.values) > most > 0
+    if larger and test.scene.within(seen.scene) and test.objects.grown_from(seen.objects):
+        return MORE_OBJECTS
     return NEW_TO_BOTH if novelty(test, seen) else RECOMBINATION
 
 
 def _without(split: Split, factors: Sequence[str]) -> Split:
     """The same, of all factors but some."""
-    drop = lambda d: d and d.onto(*(name for name in d.names if name not in factors))
-    objects = split.objects
-    objects = dataclasses.replace(objects, each=drop(objects.each), some=drop(objects.some), fits=None)
-    return dataclasses.replace(split, scene=drop(split.scene), objects=objects)
+    return dataclasses.replace(split, scene=split.scene.without(factors), objects=split.objects.without(factors))
 
 
 def _leak(who: str, seen: Split, test: Split) -> errors.CaveError:

@@ -231,16 +231,16 @@ def test_goals_are_told_and_new_ones_are_new():
 @pytest.mark.parametrize(
     ("factors", "told"),
     [
-        ({"x": [1.2, 0.5, 0.5]}, "factor x must lie in 0 to 1, not 1.2"),
-        ({"y": [0.5, -0.1, 0.5]}, "factor y must lie in 0 to 1, not -0.1"),
-        ({"goal_x": 1.5}, "factor goal_x must lie in 0 to 1, not 1.5"),
+        ({"x": [1.2, 0.5, 0.5]}, "factor x must be a number from 0 to 1, not 1.2"),
+        ({"y": [0.5, -0.1, 0.5]}, "factor y must be a number from 0 to 1, not -0.1"),
+        ({"goal_x": 1.5}, "factor goal_x must be a number from 0 to 1, not 1.5"),
         ({"color": [0.5] * 3}, "unknown factor of sprites 'color'"),
-        ({"x": 0.5}, "factor x of a world must be finite numbers of shape \\(3,\\)"),
+        ({"x": 0.5}, "factor x of a world must be finite numbers of shape \\(3,\\), not"),
         ({"x": [0.5, np.nan, 0.5]}, "finite numbers"),
-        ({"hue": [0.6, 0.6, 0.6]}, "goal-finding needs a target, of hue in"),
-        ({"n_objects": 4}, "factor n_objects must lie in 1 to 3, not 4"),
-        ({"n_objects": 3}, "factor size must lie in 0.01 to 0.5, not 0"),
-        ({"shape": [12, 0, 0]}, "factor shape must lie in 0 to 11, not 12"),
+        ({"hue": [0.6, 0.6, 0.6]}, "seed 0, .*there would be no target, of hue in"),
+        ({"n_objects": 4}, "factor n_objects must be an integer from 1 to 3, not 4"),
+        ({"n_objects": 3}, "a sprite would be of no size"),
+        ({"shape": [12, 0, 0]}, "factor shape must be an integer from 0 to 11, not 12"),
     ],
 )
 def test_interventions_that_cannot_be_are_refused_in_one_line(factors, told):
@@ -253,6 +253,26 @@ def test_interventions_that_cannot_be_are_refused_in_one_line(factors, told):
     _, info = env.reset(seed=0, options={"factors": where})
     np.testing.assert_array_equal(env.world.position[0, :2, 0], [0.25, 0.75])
     assert info["factors"]["goal_y"] == 0.25
+
+
+def test_what_changes_while_an_episode_runs_leaves_sprites_where_they_are():
+    made = lay([0.2, 0.5], [0.3, 0.2], [0.2, 0.7], "goal-finding", sensors=("ids", "goal"))
+    made.step(made.scripted())
+    place = made.position.copy()
+    made.intervene({"goal_x": np.array([0.9]), "shape": np.array([[0, 0, 0]])})
+    np.testing.assert_array_equal(made.position, place)
+    np.testing.assert_allclose(made.observe()["goal"], [[0.9, 0.5]])
+    moved = made.factors()["x"].copy()
+    moved[0, 1] = 0.95
+    made.intervene({"x": moved})
+    np.testing.assert_allclose(made.position[0], [place[0, 0], [0.95, 0.2], [0, 0]])
+    before = made.state_dict()
+    with pytest.raises(errors.CaveError, match="there would be no target"):
+        made.intervene({"hue": np.full((1, 3), 0.7)})
+    assert all((before[key] == value).all() for key, value in made.state_dict().items())
+    while made.live[0]:
+        _, ended, _ = made.step(made.scripted())
+    assert ended[0] and np.linalg.norm(made.position[0, 0] - [0.9, 0.5]) <= 0.075
 
 
 def test_time_limits_are_the_paper_s():

@@ -9,6 +9,7 @@ from matplotlib.path import Path
 
 import scenes
 from scenes import factors, renderers, sprites
+from scenes.factors import tiers
 from scenes.kit import errors
 from scenes.solids import flat
 
@@ -227,6 +228,21 @@ def test_the_pairs_are_those_of_the_paper(pair):
         elif pair.startswith("goal"):
             assert 0.2 < targets.mean() < 0.3
     assert factors.overlap(known["train"], known[test]) is None
+
+
+@pytest.mark.parametrize("task", sprites.TASKS)
+def test_tiers_are_derived_from_casts_too(task):
+    known = sprites.splits(sprites.Config(task=task))
+    for name, split in known.items():
+        told = tiers.tier(None, known["train"], split)
+        expected = tiers.NEW_TO_BOTH
+        if name in ("new-position", "recombination", "new-pair"):
+            expected = tiers.RECOMBINATION
+        elif name.startswith("more"):
+            expected = tiers.MORE_OBJECTS
+        elif name in ("train", "test"):
+            expected = tiers.IN_DISTRIBUTION if name == "train" else tiers.FRESH_SEEDS
+        assert told.name == expected and set(split.novel) <= set(told.factors)
 
 
 def test_a_leak_is_an_error_with_factor_and_witness():
