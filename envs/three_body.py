@@ -8,7 +8,7 @@ every pair. Only the bodies are drawn, even discs whose areas are their masses. 
 frames of 32 x 32, 0.125 s apart), after Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019).
 `parameters="drawn"`, `coloured` and `friction` are as Botev et al., "Which priors matter? Benchmarking models for
 learning latent dynamics" (NeurIPS 2021) have them for two bodies. Differs: orbits are nearly those of Lagrange's
-triangle for any masses and g, in either sense; the centre of mass stays in the middle; and the picture is as wide as 64
+triangle for any masses and g, in either sense; the centre of mass stays in the middle; and the picture is as wide as 30
 steps need.
 
 Actions: one, 0, which does nothing.
@@ -31,7 +31,7 @@ is either.
 End: never, but `max_steps` (truncated).
 
 Splits: train; test, fresh starts; and, outside what training can draw: new-energies (radius 1.2 to 1.5), new-gravity
-(0.2 to 0.4 and ), new-masses (all 0.25 to 0.45 kg), new-friction (0.1 to 0.3 kg/s), new-colours (hues
+(0.2 to 0.4 m^3/kg s^2), new-masses (all 0.25 to 0.45 kg), new-friction (0.1 to 0.3 kg/s), new-colours (hues
 that training lacks).
 """
 
@@ -57,8 +57,8 @@ class Config(motion.Options):
 
     radius: tuple[float, float] = (0.9, 1.2)
     """Ends of the factor `radius`: the distance of the bodies from their middle at a start, in metres."""
-    max_steps: int = 64
-    """Time limit of an episode; Toth et al. show 30 steps. Bodies fly apart sooner or later, and leave the picture."""
+    max_steps: int = 48
+    """Time limit of an episode; Toth et al. show 30 steps, in which no body leaves the picture. Later some do."""
 
 
 def start(factors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -68,16 +68,15 @@ def newton(name, f, row):
     return attraction, lambda q: np.diag(np.repeat(m, 2))
 
 
-@pytest.mark.parametrize("parameters", ["fixed", "drawn"])
-@pytest.mark.parametrize("friction", [False, True])
+@pytest.mark.parametrize(("parameters", "friction"), [("fixed", False), ("drawn", True)])
 @pytest.mark.parametrize("name", NAMES)
-def test_motion_is_that_of_newton_s_equations(name, friction, parameters):
+def test_motion_is_that_of_newton_s_equations(name, parameters, friction):
     """Against scipy's DOP853 on equations of another form, for as long as chaos lets two integrators agree."""
-    world = worlds(name, 3, parameters=parameters, friction=friction)
+    world = worlds(name, 2, parameters=parameters, friction=friction)
     d, steps = world.y.shape[1] // 2, 40 if name in ("springs", "pendulum", "two_body") else 24
     states, _ = run(world, steps)
     times = np.arange(steps + 1) * world.config.time_step
-    for row in range(3):
+    for row in range(2):
         acceleration, matrix = newton(name, world.factors(), row)
         q, p = states[0, row, :d], states[0, row, d:]
         v = np.linalg.solve(matrix(q), p)
@@ -88,10 +87,9 @@ def test_motion_is_that_of_newton_s_equations(name, friction, parameters):
         np.testing.assert_allclose(states[:, row], np.concatenate([found[:, :d], momenta], 1), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("parameters", ["fixed", "drawn"])
 @pytest.mark.parametrize("name", NAMES[:4])
-def test_energy_is_kept_without_friction(name, parameters):
-    _, energies = run(worlds(name, 16, parameters=parameters), 1000)
+def test_energy_is_kept_without_friction(name):
+    _, energies = run(worlds(name, 16, parameters="drawn"), 1000)
     assert np.abs(energies / energies[0] - 1).max() < 1e-9
 
 
@@ -112,7 +110,7 @@ def test_energy_and_momenta_of_three_bodies_are_kept_through_their_encounters():
 def test_friction_takes_energy_at_the_rate_of_its_formula(name):
     """H falls in every step, and by the integral of c |dH/dp|^2 over it (Simpson's rule)."""
     world = worlds(name, 8, friction=True, parameters="drawn", time_step=0.01)
-    states, energies = run(world, 400)
+    states, energies = run(world, 150)
     assert (np.diff(energies, axis=0) < 0).all()
     law, n, parameters = envs.module(name).SYSTEM.law, world.factors()["mass"].shape[1], world._parameters()
     rates = np.stack([(hamiltonian.velocities(law, n, parameters, y) ** 2).sum(1) for y in states])
@@ -213,15 +211,19 @@ def test_every_condition_lies_outside_training(name, parameters, coloured):
             assert values.min() >= other[factor].min() * 0.8 - 0.5 and values.max() <= other[factor].max() * 1.2 + 0.5
 
 
-@pytest.mark.parametrize("name", NAMES[:4])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("parameters", ["fixed", "drawn"])
 def test_nothing_leaves_the_picture(name, parameters):
-    config = envs.module(name).Config(parameters=parameters, image_size=16)
+    """In 16 s; of three bodies, which fly apart some day, in the 30 steps of the paper."""
+    many = 30 if name == "three_body" else 64
+    config = envs.module(name).Config(
+        parameters=parameters, time_step=0.125 if name == "three_body" else 0.25, max_steps=many
+    )
     for split in envs.module(name).splits(config):
         world = envs.make(name, config, 32, split, 0, ("state",))
         world.reset()
         factors, reach = world.factors(), envs.module(name).extent(config) / 2
-        for _ in range(config.max_steps):
+        for _ in range(many):
             at = envs.module(name).places(world.y[:, : world.y.shape[1] // 2].copy(), factors)
             assert (np.abs(at) + np.sqrt(factors["mass"] / np.pi)[..., None] <= reach).all(), split
             world.step(world.random())
