@@ -26,11 +26,13 @@ SPRING, PENDULUM, DOUBLE, BODIES = range(4)
 TOLERANCE = 5e-14
 """Error of a step, relative to positions, momenta and separations."""
 _COLUMNS = 8
-_HALVINGS = 40
-"""After so many, the step is taken as it is: bodies meet head-on, and nothing sensible can be asked."""
+# As in numpy, x / 0 is inf: a step that comes so near fails and is halved, rather than raising.
+_LOOP = {"nogil": True, "error_model": "numpy"}
+_SHORTEST = 2.0**-40
+"""Least step, as a part of the time asked for; bodies that need a shorter one meet at a point."""
 
 
-@numba.njit(nogil=True)
+@numba.njit(**_LOOP)
 def _extend(system, n, state, y):
     """Write a state into the head of `y` and, of bodies, their separations behind it."""
     y[: len(state)] = state
@@ -42,7 +44,7 @@ def _extend(system, n, state, y):
                 at += 2
 
 
-@numba.njit(nogil=True)
+@numba.njit(**_LOOP)
 def _field(system, n, a, y, out):
     """Time derivatives `out` of one extended state `y` with `n` bodies and parameters `a`."""
     c, friction, d = a[0], a[1], 2 * n if system == BODIES else n
@@ -79,7 +81,7 @@ def _field(system, n, a, y, out):
         out[d + i] -= friction * out[i]
 
 
-@numba.njit(nogil=True)
+@numba.njit(**_LOOP)
 def _energy(system, n, a, y):
     """H of one state: kinetic and potential energy, the latter 0 at rest; of bodies, 0 far from one another."""
     c, d = a[0], len(y) // 2
@@ -103,7 +105,7 @@ def _energy(system, n, a, y):
     return total
 
 
-@numba.njit(nogil=True)
+@numba.njit(**_LOOP)
 def _tolerances(system, n, y, out):
     """Errors `out` that a step from the extended state `y` may make."""
     d = 2 * n if system == BODIES else n
@@ -115,12 +117,12 @@ def _tolerances(system, n, y, out):
         out[at : at + 2] = TOLERANCE * math.hypot(y[at], y[at + 1])
 
 
-@numba.njit(nogil=True)
+@numba.njit(**_LOOP)
 def _attempt(system, n, a, y, h, first, work, table):
     """A step `h` from `y`, into `table[0]`; returns whether it is as good as asked for.
 
-    `first` is the derivative at `y`; `work` has four rows, `table` `_COLUMNS`. Column k halves the modified midpoint
-    rule's error, even in its step, by two more powers (Aitken and Neville).
+    `first` is the derivative at `y`; `work` has four rows, `table` `_COLUMNS`. The error of
+    the modified midpoint rule has even powers of its step alone; each column takes away one more (Aitken and Neville).
     """
     width = len(y)
     before, now, slope, allowed = work[0], work[1], work[2], work[3]
@@ -152,7 +154,7 @@ def _attempt(system, n, a, y, h, first, work, table):
     return False
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(cache=True, **_LOOP)
 def advance(system, n, parameters, states, time):
     """Move states, in place, by `time` seconds.
 
@@ -164,7 +166,7 @@ def advance(system, n, parameters, states, time):
         time: Seconds.
 
     Returns:
-        Bool b: whether the state is finite; bodies that meet at a point have no future, and are left as they were.
+        Bool b: whether the state has moved; bodies that meet at a point have no future, and are left as they were.
     """
     b, own = states.shape
     width = own + (n * (n - 1) if system == BODIES else 0)
@@ -178,13 +180,10 @@ def advance(system, n, parameters, states, time):
         while left > 0 and fine[row]:
             _field(system, n, a, y, first)
             h = min(h, left)
-            halvings = 0
-            while not _attempt(system, n, a, y, h, first, work, table) and halvings < _HALVINGS:
+            while fine[row] and not _attempt(system, n, a, y, h, first, work, table):
                 h /= 2
-                halvings += 1
-            for i in range(width):
-                fine[row] &= math.isfinite(table[0, i])
-                y[i] = table[0, i]
+                fine[row] = h > _SHORTEST * time
+            y[:] = table[0]
             left -= h
             h *= 2
         if fine[row]:
@@ -192,7 +191,7 @@ def advance(system, n, parameters, states, time):
     return fine
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(cache=True, **_LOOP)
 def energies(system, n, parameters, states):
     """Energy of each state in joules, float64 b; arguments as for `advance`."""
     out = np.empty(len(states))
@@ -201,7 +200,7 @@ def energies(system, n, parameters, states):
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(cache=True, **_LOOP)
 def velocities(system, n, parameters, states):
     """Rates of the positions, dH/dp, float64 b d; arguments as for `advance`."""
     b, own = states.shape

@@ -179,7 +179,7 @@ def test_bodies_that_meet_at_a_point_are_refused_and_left():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_is_the_truth_and_noise_is_only_seen(name):
-    quiet, noisy = (worlds(name, 4, sensors=("image", "state"), noise=noise) for noise in (0.0, 0.1))
+    quiet, noisy = (worlds(name, 4, sensors=("image", "state"), noise=noise, image_size=64) for noise in (0.0, 0.1))
     for _ in range(3):
         a, b = quiet.observe(), noisy.observe()
         assert np.array_equal(a["state"], b["state"])
