@@ -72,6 +72,7 @@ SYSTEM = motion.System(
     law=hamiltonian.DOUBLE,
     n=2,
     d=2,
+    friction=motion.FRICTION,
     constant="gravity",
     ranges={
         "gravity": motion.Range(fixed=3.0, drawn=(2.5, 4.0), new=((1.5, 2.3), (4.5, 6.0))),

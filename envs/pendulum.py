@@ -71,6 +71,7 @@ SYSTEM = motion.System(
     law=hamiltonian.PENDULUM,
     n=1,
     d=1,
+    friction=motion.FRICTION,
     constant="gravity",
     ranges={
         "gravity": motion.Range(fixed=3.0, drawn=(3.0, 4.0), new=((1.5, 2.5), (4.5, 6.0))),

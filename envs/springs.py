@@ -68,6 +68,7 @@ SYSTEM = motion.System(
     law=hamiltonian.SPRING,
     n=1,
     d=1,
+    friction=motion.FRICTION,
     constant="stiffness",
     ranges={
         "stiffness": motion.Range(fixed=2.0, drawn=(1.0, 3.0), new=((0.5, 0.9), (3.2, 4.0))),

@@ -8,8 +8,8 @@ every pair. Only the bodies are drawn, even discs whose areas are their masses. 
 frames of 32 x 32, 0.125 s apart), after Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019).
 `parameters="drawn"`, `coloured` and `friction` are as Botev et al., "Which priors matter? Benchmarking models for
 learning latent dynamics" (NeurIPS 2021) have them for two bodies. Differs: orbits are nearly those of Lagrange's
-triangle for any masses and g, in either sense; the centre of mass stays in the middle; and the picture is as wide as 30
-steps need.
+triangle for any masses and g, in either sense; friction is less (0.05 would soon draw bodies into one another); the
+centre of mass stays in the middle; and the picture is as wide as 30 steps need.
 
 Actions: one, 0, which does nothing.
 
@@ -31,7 +31,7 @@ is either.
 End: never, but `max_steps` (truncated).
 
 Splits: train; test, fresh starts; and, outside what training can draw: new-energies (radius 1.2 to 1.5), new-gravity
-(0.2 to 0.4 m^3/kg s^2), new-masses (all 0.25 to 0.45 kg), new-friction (0.1 to 0.3 kg/s), new-colours (hues
+(0.2 to 0.4 m^3/kg s^2), new-masses (all 0.25 to 0.45 kg), new-friction (0.02 to 0.03 kg/s), new-colours (hues
 that training lacks).
 """
 
@@ -79,6 +79,7 @@ SYSTEM = motion.System(
     law=hamiltonian.BODIES,
     n=3,
     d=6,
+    friction=motion.LITTLE,
     constant="gravity",
     ranges={
         "gravity": motion.Range(fixed=1.0, drawn=(0.5, 1.5), new=((0.2, 0.4),)),

@@ -8,8 +8,9 @@ Generative Networks" (ICLR 2020; two-body of its table 1: m = 1, g = 1, radius 0
 apart), after Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019), and, with `parameters="drawn"`, `coloured`
 and `friction`, that of Botev et al., "Which priors matter? Benchmarking models for learning latent dynamics" (NeurIPS
 2021; TWO_BODY_COLORS of their published suite: m and g 0.5 to 1.5). Differs: orbits are nearly circular for any masses
-and g (theirs for equal ones), in either sense; `kick` is uniform, of the normal one's standard deviation; hues are
-drawn from all that training allows instead of from six; and the picture is as wide as its splits need.
+and g (theirs for equal ones), in either sense; friction is less (0.05 would soon draw bodies into one another); `kick`
+is uniform, of the normal one's standard deviation; hues are drawn from all that training allows instead of from six;
+and the picture is as wide as its splits need.
 
 Actions: one, 0, which does nothing.
 
@@ -30,7 +31,7 @@ circular orbit times 1 + `kick`; the radius r, the phase and the kick are unifor
 End: never, but `max_steps` (truncated).
 
 Splits: train; test, fresh starts; and, outside what training can draw: new-energies (radius 1.5 to 1.875), new-gravity
-(0.2 to 0.4 and 1.6 to 2.5 m^3/kg s^2), new-masses (both 1.6 to 2 kg), new-friction (0.1 to 0.3 kg/s), new-colours (hues
+(0.2 to 0.4 and 1.6 to 2.5 m^3/kg s^2), new-masses (both 1.6 to 2 kg), new-friction (0.02 to 0.03 kg/s), new-colours (hues
 that training lacks).
 """
 
@@ -76,6 +77,7 @@ SYSTEM = motion.System(
     law=hamiltonian.BODIES,
     n=2,
     d=4,
+    friction=motion.LITTLE,
     constant="gravity",
     ranges={
         "gravity": motion.Range(fixed=1.0, drawn=(0.5, 1.5), new=((0.2, 0.4), (1.6, 2.5))),

@@ -41,7 +41,10 @@ BEYOND = 1.25
 _NEW_HUES = ((0.2, 0.35), (0.7, 0.85))
 _HUE_GAP = 0.1
 _VIVID = 0.85
-_FRICTION = Range(fixed=0.05, drawn=(0.02, 0.08), new=((0.1, 0.3),))
+FRICTION = Range(fixed=0.05, drawn=(0.02, 0.08), new=((0.1, 0.3),))
+"""Of the suite of Botev et al., about their one value."""
+LITTLE = Range(fixed=0.01, drawn=(0.005, 0.015), new=((0.02, 0.03),))
+"""Of bodies, which friction draws into one another: in 16 s, to no less than a tenth of their distance."""
 _LIMITS = {
     "radius": (1e-3, 100.0), "mass": (1e-3, 100.0), "length": (1e-3, 100.0), "friction": (0.0, 100.0),
     "gravity": (0.0, 100.0), "stiffness": (0.0, 100.0), "hue": (0.0, 1.0), "saturation": (0.0, 1.0),
@@ -61,7 +64,7 @@ class Options:
     parameters: Literal["fixed", "drawn"] = "fixed"
     """Whether masses, lengths and constants are those of Toth et al., or drawn for each episode as by Botev et al."""
     friction: bool = False
-    """Whether there is friction: a coefficient of 0.05 or, where parameters are drawn, one in 0.02 to 0.08."""
+    """Whether there is friction: a coefficient of 0.05 (bodies: 0.01) or, where parameters are drawn, one about it."""
     coloured: bool = False
     """Whether balls have hues, before a slate ground; otherwise they are white, before black."""
     noise: float = 0.0
@@ -116,6 +119,8 @@ class System:
     """Name of the factor that is the law's constant: `gravity` or `stiffness`."""
     ranges: Mapping[str, Range]
     """Of the constant, of `mass` and, if there are rods, of `length`."""
+    friction: Range
+    """Of the coefficient of friction, where there is any."""
     scene: fa.Distribution | None = None
     """Other factors of the whole."""
     each: fa.Distribution | None = None
@@ -141,7 +146,7 @@ def splits(system: System, config: Options) -> Mapping[str, fa.Split]:
     fixed, high = config.parameters == "fixed", config.radius[1]
     known = {name: _box(name, r, fixed) for name, r in system.ranges.items()}
     known["radius"] = fa.box(radius=fa.Interval(*config.radius))
-    known["friction"] = _box("friction", _FRICTION, fixed) if config.friction else fa.box(friction=point(0.0))
+    known["friction"] = _box("friction", system.friction, fixed) if config.friction else fa.box(friction=point(0.0))
     circle, vivid = fa.box(hue=fa.Interval(0.0, 1.0)), fa.box(saturation=point(_VIVID))
     new_hues = _union("hue", _NEW_HUES) if config.coloured else circle
     plain = fa.box(hue=point(0.0), saturation=point(0.0))
@@ -159,7 +164,7 @@ def splits(system: System, config: Options) -> Mapping[str, fa.Split]:
     made = [split("train"), split("test", of="train")]
     made.append(split("new-energies", radius=fa.box(radius=fa.Interval(high, BEYOND * high))))
     plural = {"mass": "masses", "length": "lengths"}
-    for name, numbers in (*system.ranges.items(), ("friction", _FRICTION)):
+    for name, numbers in (*system.ranges.items(), ("friction", system.friction)):
         made.append(split(f"new-{plural.get(name, name)}", **{name: _union(name, numbers.new)}))
     made.append(split("new-colours", hue=new_hues * vivid))
     made = {one.name: one for one in made}

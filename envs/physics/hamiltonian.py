@@ -28,8 +28,8 @@ TOLERANCE = 5e-14
 _COLUMNS = 8
 # As in numpy, x / 0 is inf: a step that comes so near fails and is halved, rather than raising.
 _LOOP = {"nogil": True, "error_model": "numpy"}
-_SHORTEST = 2.0**-40
-"""Least step, as a part of the time asked for; bodies that need a shorter one meet at a point."""
+_SHORTEST, _MOST = 2.0**-40, 100_000
+"""Least step, as a part of the time asked for, and most of them; bodies that need shorter ones, or more, meet at a point."""
 
 
 @numba.njit(**_LOOP)
@@ -176,7 +176,7 @@ def advance(system, n, parameters, states, time):
     for row in range(b):
         a = parameters[row]
         _extend(system, n, states[row], y)
-        left, h = time, time
+        left, h, taken = time, time, 0
         while left > 0 and fine[row]:
             _field(system, n, a, y, first)
             h = min(h, left)
@@ -184,6 +184,8 @@ def advance(system, n, parameters, states, time):
                 h /= 2
                 fine[row] = h > _SHORTEST * time
             y[:] = table[0]
+            taken += 1
+            fine[row] &= taken < _MOST
             left -= h
             h *= 2
         if fine[row]:

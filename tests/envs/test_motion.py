@@ -286,7 +286,6 @@ def test_episodes_come_with_the_true_phase_space(name):
         ({"radius": (2.0, 1.0)}, "springs: radius is"),
         ({"noise": -1.0}, "springs: noise is -1.0, wanted 0 to 10"),
         ({"time_step": 0.0}, "springs: time_step is 0.0"),
-        ({"parameters": "drwan"}, "did you mean 'drawn'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, told):
