@@ -21,7 +21,7 @@ _hook = install_import_hook(PACKAGES, "checker.check")
 class Kernels(importlib.machinery.PathFinder):
     """Imports numba's sources as they are: checked functions can neither be compiled nor cached."""
 
-    SOURCES = ("scenes.renderers.kernels", "envs.physics.calls", "learners.nets.points")
+    SOURCES = ("scenes.renderers.kernels", "envs.physics.calls", "envs.physics.hamiltonian", "learners.nets.points")
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
