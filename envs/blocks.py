@@ -41,9 +41,10 @@ from envs import orbits
 from scenes import blocks as family
 from scenes import factors as fa
 from scenes.kit import errors, seeds
+from scenes.solids import stages
 
 STREAMS = ("Images", "Views", "Episodes")
-FOV = family.FOV
+FOV = stages.FOV
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class Config:
 
 def extent(config: Config) -> float:
     """Side in metres of the square that holds everything: the ground's."""
-    return family.SIDE
+    return stages.SIDE
 
 
 def splits(config: Config) -> Mapping[str, fa.Split]:
@@ -109,7 +110,7 @@ def views(
 
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
     """Poses once around the object, at even steps."""
-    return orbits.tour(family, n)
+    return orbits.tour(n)
 
 
 class World(envs.World):
@@ -122,7 +123,7 @@ class World(envs.World):
         self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
     ):
         known, size = envs.settle("blocks", splits(config), split, size, config.image_size)
-        sensed = orbits.sensor_spaces(family, size, known.objects.width)
+        sensed = orbits.sensor_spaces(size, known.objects.width)
         actions = spaces.Discrete(len(orbits.MOVES))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensed)
         self._orbit = orbits.Orbit(self, family, known)

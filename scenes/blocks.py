@@ -24,7 +24,6 @@ Solids of a scene, in order: 0 the ground, then the parts along the chain.
 
 import dataclasses
 import functools
-import math
 import operator
 import types
 from collections.abc import Mapping
@@ -35,26 +34,16 @@ from jaxtyping import Float32, Float64
 
 import scenes
 from scenes import factors as fa
-from scenes import viewpoints
 from scenes.kit import errors
-from scenes.solids import chains, rgb
+from scenes.solids import chains, rgb, stages
+from scenes.solids.stages import FIRST_OBJECT, FOV
 
-GROUND_TEXTURES = ("plain", "checker", "noise")
+__all__ = ["FIRST_OBJECT", "FOV", "Config", "build", "check", "places", "ring_poses", "splits"]
+
 COUNTS = (5, 7)
 """How many parts an object may have."""
 EDGE = 0.3
-"""Of a cube, in metres."""
-MIDDLE = 1.2
-"""Height of the object's middle, in metres."""
-SIDE = 9.0
-"""Of the ground, in metres."""
-FIRST_OBJECT = 1
-FOV = math.radians(42)
-"""Field of view of every camera, edge to edge, in radians: seven cubes in a row are just seen whole."""
-RADIUS = 3.0
-"""Of the sphere on which cameras stand, in metres."""
-LOWEST, HIGHEST = -0.3, 1.2
-"""Elevations between which they stand, in radians."""
+"""Of a cube, in metres; seven in a row are just seen whole."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,12 +90,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     hues = circle - new_hues
     other = next(n for n in COUNTS if n != config.n_parts)
     larger = fa.box(walk=fa.Finite(chains.walks(other).tolist()))
-    rest = fa.box(
-        ground_texture=fa.Finite(range(len(GROUND_TEXTURES))),
-        ground_hue=fa.Interval(0.0, 1.0),
-        light_azimuth=fa.Interval(0.0, 2 * math.pi),
-        light_elevation=fa.Interval(0.5, 1.2),
-    )
+    rest = stages.scenery()
     value = fa.box(value=fa.Interval(0.5, 1.0))
     by_parts = config.colours == "parts"
 
@@ -137,13 +121,13 @@ def _union(*parts: fa.Distribution) -> fa.Distribution:
 
 
 def places(factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "b 7 3"]:
-    """Middles of parts in metres: the chain's box has its middle on the z axis, `MIDDLE` up. Zeros behind the last."""
+    """Middles of parts in metres: the chain's box has its middle on the z axis, `stages.MIDDLE` up. Zeros behind the last."""
     cells = chains.cells(np.asarray(factors["walk"]))
     real = (np.arange(chains.MOST) < np.asarray(factors["n_objects"])[:, None])[..., None]
     # The first cell is the origin, which every box holds: those that are not there may count as lying in it.
     inside = np.where(real, cells, 0)
     middle = (inside.min(1) + inside.max(1)) / 2
-    return np.where(real, (cells - middle[:, None]) * EDGE + [0, 0, MIDDLE], 0)
+    return np.where(real, (cells - middle[:, None]) * EDGE + [0, 0, stages.MIDDLE], 0)
 
 
 def check(factors: Mapping[str, np.ndarray]) -> None:
@@ -158,61 +142,24 @@ def check(factors: Mapping[str, np.ndarray]) -> None:
     for walk, n in zip(np.asarray(factors["walk"]).tolist(), count.tolist()):
         if walk not in chains.walks(n):
             raise errors.CaveError(f"blocks: factor walk is {walk}, which is no self-avoiding walk of {n} parts")
-    texture = np.asarray(factors["ground_texture"])
-    if texture.min(initial=0) < 0 or texture.max(initial=0) >= len(GROUND_TEXTURES):
-        raise errors.CaveError(f"blocks: factor ground_texture must lie in 0..{len(GROUND_TEXTURES) - 1}")
+    stages.check("blocks", factors)
 
 
 def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     """Objects from factors: those of the scene of shape (b,), of parts (b, k) padded, `n_objects` the real ones.
 
-    Factors, in radians: walk (see `chains`), hue, ground_texture (index into `GROUND_TEXTURES`), ground_hue,
+    Factors, in radians: walk (see `chains`), hue, ground_texture (index into `stages.GROUND_TEXTURES`), ground_hue,
     light_azimuth, light_elevation (of the sun), n_objects (parts); value (brightness of each part's colour). With
     `colours="parts"` hue is one of each part.
     """
-    n = np.asarray(factors["n_objects"])
-    b = len(n)
-    real = np.arange(factors["value"].shape[1]) < n[:, None]
-    offsets = np.concatenate([[0], np.cumsum(n + FIRST_OBJECT)]).astype(np.int32)
-    parts = (offsets[:-1, None] + FIRST_OBJECT + np.arange(real.shape[1]))[real]
-    ground, total = offsets[:-1], offsets[-1]
+    real = np.arange(factors["value"].shape[1]) < np.asarray(factors["n_objects"])[:, None]
     hue = np.asarray(factors["hue"])
     hue = np.broadcast_to(hue[:, None] if hue.ndim == 1 else hue, real.shape)[real]
-
-    size = np.full((total, 3), EDGE / 2, np.float32)
-    size[ground] = SIDE / 2, SIDE / 2, 0
-    position = np.zeros((total, 3), np.float32)
-    position[parts] = places(factors)[real]
-    kind = np.full(total, scenes.KINDS.index("box"), np.int32)
-    kind[ground] = scenes.KINDS.index("plane")
-    texture = np.zeros(total, np.int32)
-    texture[ground] = np.array([scenes.TEXTURES.index(name) for name in GROUND_TEXTURES])[factors["ground_texture"]]
-    colour = np.zeros((total, 2, 3), np.float32)
-    colour[parts] = (rgb(hue, value=1.0) * factors["value"][real][:, None])[:, None]
-    ground_hue = factors["ground_hue"]
-    colour[ground] = np.stack([rgb(ground_hue, 0.25, 0.85), rgb(ground_hue, 0.35, 0.6)], 1)
-    azimuth, elevation = factors["light_azimuth"], factors["light_elevation"]
-    flat = np.cos(elevation)
-    sun = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], 1).astype(np.float32)
-    return scenes.Scenes(
-        offsets=offsets,
-        kind=kind,
-        size=size,
-        position=position,
-        rotation=np.tile(np.array([1, 0, 0, 0], np.float32), (total, 1)),
-        texture=texture,
-        texture_scale=np.full(total, 1.5, np.float32),
-        colour=colour,
-        light_position=sun[:, None],
-        light_colour=np.full((b, 1, 3), 0.55, np.float32),
-        light_is_sun=np.ones((b, 1), bool),
-        ambient=np.full((b, 3), 0.45, np.float32),
-        sky=np.tile(np.array([0.62, 0.78, 0.92], np.float32), (b, 1)),
-        factors={name: np.asarray(value) for name, value in factors.items()},
-        first_object=FIRST_OBJECT,
-    )
+    colour = rgb(hue, value=1.0) * factors["value"][real].astype(np.float32)[:, None]
+    parts = {"kind": scenes.KINDS.index("box"), "size": [EDGE / 2] * 3, "position": places(factors)[real]}
+    return stages.build(factors, parts | {"colour": colour[:, None]})
 
 
 def ring_poses(config: Config, key: int, index, n_views: int) -> Float32[np.ndarray, "b {n_views} 5"]:
-    """Cameras on a sphere around the object, looking at its middle. See `scenes.viewpoints.sphere`."""
-    return viewpoints.sphere(key, np.asarray(index), n_views, RADIUS, MIDDLE, LOWEST, HIGHEST)
+    """Cameras on a sphere around the object, looking at its middle. See `stages`."""
+    return stages.ring_poses(key, index, n_views)

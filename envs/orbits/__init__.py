@@ -12,6 +12,7 @@ import envs
 import scenes
 from scenes import viewpoints
 from scenes.kit import errors, plugins, seeds
+from scenes.solids import stages
 
 MOVES = np.array([[-1, 0], [1, 0], [0, 1], [0, -1]])
 """Steps of azimuth and of elevation of each action: left, right (as seen by the eye, so left is clockwise from above), up
@@ -19,14 +20,14 @@ and down."""
 _STARTS = seeds.derive(envs.ROOT, "orbits", "starts")
 
 
-def sensor_spaces(family: ModuleType, size: tuple[int, int], k: int) -> dict[str, spaces.Space]:
-    """Of every sensor, for scenes of a family with at most `k` objects."""
-    far = 2 * family.SIDE
-    ends = np.array([family.RADIUS, family.RADIUS, family.MIDDLE + family.RADIUS, 3.2, 1.6], np.float32)
+def sensor_spaces(size: tuple[int, int], k: int) -> dict[str, spaces.Space]:
+    """Of every sensor, for scenes with at most `k` objects."""
+    far = 2 * stages.SIDE
+    ends = np.array([stages.RADIUS, stages.RADIUS, stages.MIDDLE + stages.RADIUS, 3.2, 1.6], np.float32)
     return {
         "image": spaces.Box(0, 255, (*size, 3), np.uint8),
         "depth": spaces.Box(0.0, far, size),
-        "ids": spaces.Box(-1, family.FIRST_OBJECT + k - 1, size, np.int32),
+        "ids": spaces.Box(-1, stages.FIRST_OBJECT + k - 1, size, np.int32),
         "pose": spaces.Box(-ends, ends),
         "goal": spaces.Box(0.0, 1.0, (0,)),
         "action": spaces.Box(0.0, 1.0, (len(MOVES),)),
@@ -34,9 +35,9 @@ def sensor_spaces(family: ModuleType, size: tuple[int, int], k: int) -> dict[str
     }
 
 
-def tour(family: ModuleType, n: int) -> Float32[np.ndarray, "{n} 5"]:
+def tour(n: int) -> Float32[np.ndarray, "{n} 5"]:
     """Poses once around, at even steps, half a radian up."""
-    return viewpoints.on_sphere(np.arange(n) * 2 * math.pi / n, np.full(n, 0.5), family.RADIUS, family.MIDDLE)
+    return viewpoints.on_sphere(np.arange(n) * 2 * math.pi / n, np.full(n, 0.5), stages.RADIUS, stages.MIDDLE)
 
 
 class Orbit:
@@ -83,7 +84,7 @@ class Orbit:
             if name not in self.factors:
                 self.factors[name] = np.zeros((self._world.n, *value.shape[1:]), value.dtype)
             self.factors[name][rows] = value
-        low, high = self._family.LOWEST, self._family.HIGHEST
+        low, high = stages.LOWEST, stages.HIGHEST
         azimuth, self.elevation[rows] = viewpoints.zone(seeds.uniform(_STARTS, index, 2), low, high)
         self.azimuth[rows] = azimuth - math.pi
         self.action[rows] = 0
@@ -108,19 +109,19 @@ class Orbit:
         turned = self.azimuth + moves[:, 0] * config.turn
         self.azimuth[...] = (turned + math.pi) % (2 * math.pi) - math.pi
         risen = self.elevation + moves[:, 1] * config.tilt
-        self.elevation[...] = np.clip(risen, self._family.LOWEST, self._family.HIGHEST)
+        self.elevation[...] = np.clip(risen, stages.LOWEST, stages.HIGHEST)
 
     def read(self, rows: Int[np.ndarray, " r"]) -> dict[str, np.ndarray]:
         """What the world's sensors read, of some worlds."""
         azimuth, elevation = self.azimuth[rows], self.elevation[rows]
-        pose = viewpoints.on_sphere(azimuth, elevation, self._family.RADIUS, self._family.MIDDLE)
+        pose = viewpoints.on_sphere(azimuth, elevation, stages.RADIUS, stages.MIDDLE)
         out: dict[str, np.ndarray] = {"pose": pose, "action": self.action[rows]}
         out |= {"goal": np.zeros((len(rows), 0), np.float32), "state": _state(azimuth, elevation)}
         if self._wanted:
-            frames = self._handle.render(scenes.cameras_from_poses(pose, self._family.FOV, *self._world.size, rows))
+            frames = self._handle.render(scenes.cameras_from_poses(pose, stages.FOV, *self._world.size, rows))
             out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
         if "depth" in self._world.sensors:
-            out["depth"] = np.minimum(out["depth"], np.float32(2 * self._family.SIDE))
+            out["depth"] = np.minimum(out["depth"], np.float32(2 * stages.SIDE))
         return {sensor: out[sensor] for sensor in self._world.sensors}
 
     def facts(self) -> dict[str, Any]:

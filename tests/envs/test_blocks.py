@@ -9,6 +9,7 @@ import envs
 from envs import blocks
 from scenes import blocks as family
 from scenes.kit import errors
+from scenes.solids import stages
 
 
 def world(n=6, sensors=("pose", "state"), **options):
@@ -25,9 +26,9 @@ def test_steps_go_around_and_up_and_stop_at_the_ends():
         one.step(np.full(6, action))
         turned = (one.azimuth - azimuth + math.pi) % (2 * math.pi) - math.pi
         np.testing.assert_allclose(turned, around * one.config.turn, atol=1e-12)
-        risen = np.clip(elevation + up * one.config.tilt, family.LOWEST, family.HIGHEST)
+        risen = np.clip(elevation + up * one.config.tilt, stages.LOWEST, stages.HIGHEST)
         np.testing.assert_allclose(one.elevation, risen, atol=1e-12)
-    for action, end in ((2, family.HIGHEST), (3, family.LOWEST)):
+    for action, end in ((2, stages.HIGHEST), (3, stages.LOWEST)):
         for _ in range(12):
             reward, terminated, _ = one.step(np.full(6, action))
             assert not reward.any() and not terminated.any()
@@ -66,13 +67,13 @@ def test_the_object_is_always_seen_whole():
 
 def test_films_and_views_look_at_the_object():
     stream = envs.stream("blocks", None, "Views", "train", 4, 3, size=(16, 16), views=5)
-    assert stream.spec.extent == family.SIDE and stream.spec.fov == family.FOV
+    assert stream.spec.extent == stages.SIDE and stream.spec.fov == stages.FOV
     poses = np.concatenate([stream.draw(0)["poses"].reshape(-1, 5), stream.film(np.array([0]), 6)["film_poses"][0]])
     x, y, z, yaw, pitch = poses.T.astype(float)
-    np.testing.assert_allclose(np.stack([x, y, z - family.MIDDLE]), -family.RADIUS * np.stack(
+    np.testing.assert_allclose(np.stack([x, y, z - stages.MIDDLE]), -stages.RADIUS * np.stack(
         [np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)]
     ), atol=1e-5)  # fmt: skip
-    assert np.abs(poses[:, :2]).max() < family.SIDE / 2
+    assert np.abs(poses[:, :2]).max() < stages.SIDE / 2
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import scenes
 from scenes import blocks, factors, viewpoints
 from scenes.kit import errors
-from scenes.solids import chains
+from scenes.solids import chains, stages
 
 CONFIG = blocks.Config()
 N = 300
@@ -80,11 +80,11 @@ def test_parts_touch_along_the_chain_and_hover_about_the_middle(config):
             np.testing.assert_allclose(
                 np.linalg.norm(np.diff(at, axis=0), axis=1), 2 * batch.size[own][0, 0], atol=1e-6
             )
-            np.testing.assert_allclose((at.min(0) + at.max(0)) / 2, [0, 0, blocks.MIDDLE], atol=1e-6)
+            np.testing.assert_allclose((at.min(0) + at.max(0)) / 2, [0, 0, stages.MIDDLE], atol=1e-6)
             # Above the ground, and within the sphere that the pictures of all cameras show.
-            corners = np.abs(at - [0, 0, blocks.MIDDLE]) + blocks.EDGE / 2
+            corners = np.abs(at - [0, 0, stages.MIDDLE]) + blocks.EDGE / 2
             reach = np.linalg.norm(corners, axis=1).max()
-            assert reach < blocks.MIDDLE and math.asin(reach / blocks.RADIUS) < blocks.FOV / 2
+            assert reach < stages.MIDDLE and math.asin(reach / stages.RADIUS) < stages.FOV / 2
 
 
 def test_each_split_holds_out_what_its_name_says():
@@ -133,12 +133,12 @@ def test_cameras_are_on_the_sphere_and_even_over_it():
     poses = blocks.ring_poses(CONFIG, 5, np.arange(500), 8).astype(float)
     assert np.array_equal(poses[[7, 3]], blocks.ring_poses(CONFIG, 5, np.array([7, 3]), 8))
     x, y, z, yaw, pitch = np.moveaxis(poses, -1, 0)
-    away = np.stack([x, y, z - blocks.MIDDLE], -1)
-    np.testing.assert_allclose(np.linalg.norm(away, axis=-1), blocks.RADIUS, atol=1e-5)
+    away = np.stack([x, y, z - stages.MIDDLE], -1)
+    np.testing.assert_allclose(np.linalg.norm(away, axis=-1), stages.RADIUS, atol=1e-5)
     ahead = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], -1)
-    np.testing.assert_allclose(ahead * blocks.RADIUS, -away, atol=1e-5)
+    np.testing.assert_allclose(ahead * stages.RADIUS, -away, atol=1e-5)
     assert np.abs(yaw).max() <= math.pi + 1e-6
-    low, high = (math.sin(angle) * blocks.RADIUS for angle in (blocks.LOWEST, blocks.HIGHEST))
+    low, high = (math.sin(angle) * stages.RADIUS for angle in (stages.LOWEST, stages.HIGHEST))
     share = (away[..., 2] - low) / (high - low)  # Archimedes: areas of zones go as their heights
     assert share.min() >= -1e-6 and share.max() <= 1 + 1e-6
     np.testing.assert_allclose(np.histogram(share, 5, (0, 1))[0] / share.size, 0.2, atol=0.03)
