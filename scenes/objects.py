@@ -37,8 +37,8 @@ __all__ = ["FIRST_OBJECT", "FOV", "Config", "build", "check", "distance", "occup
 
 SIZES, LONG = (0.25, 0.5), 0.8
 """Range of half axes in metres, and the largest of the split `new-sizes`."""
-EXPONENTS = (0.25, 1.15, 1.75)
-"""Of training from the first to the second, of the split `new-shapes` up to the third."""
+EXPONENTS, PINCHED = (0.25, 1.15), (1.3, 1.75)
+"""Ranges of exponents in training, and of one or both in the split `new-shapes`."""
 REACH = 1.0
 """Half extent in metres, about the object's middle, of a cube that holds any object."""
 _OBJECT = ("size_x", "size_y", "size_z")
@@ -65,12 +65,12 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     circle = fa.box(hue=fa.Interval(0.0, 1.0))
     new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
     hues = circle - new_hues
-    least, most, pinched = EXPONENTS
-    middle = (least + most) / 2
-    halves = [fa.Interval(least, middle), fa.Interval(middle, most)]
+    middle = sum(EXPONENTS) / 2
+    halves = [fa.Interval(EXPONENTS[0], middle), fa.Interval(middle, EXPONENTS[1])]
     kinds = [fa.box(north=north, east=east) for north in halves for east in halves]
     known = _union(*kinds)
-    shapes = fa.box(north=fa.Interval(least, pinched), east=fa.Interval(least, pinched))
+    old, new = fa.Interval(*EXPONENTS), fa.Interval(*PINCHED)
+    pinched = _union(*(fa.box(north=north, east=east) for north, east in ((new, old), (old, new), (new, new))))
     # Boxes, cylinders, cushions and ellipsoids are denied one band of hues each: the pairs of `recombination`.
     looks = known * hues
     pairs = [kind * band for kind, band in zip(kinds, fa.cut(hues, len(kinds)))]
@@ -87,7 +87,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         split("train"),
         split("test", of="train"),
         split("new-colours", ("hue",), looks=known * new_hues),
-        split("new-shapes", ("north", "east"), looks=(shapes - known) * hues),
+        split("new-shapes", ("north", "east"), looks=pinched * hues),
         split("new-sizes", ("size_z",), height=long),
         split("recombination", ("north", "east", "hue"), looks=held_out),
     ]

@@ -5,10 +5,9 @@
 with exponents from 0.2 to 1.8: below 1 boxes with round edges, 1 an ellipsoid, above 1 pinched towards octahedra. All are
 convex. All lie in their own axes, their middle at the origin, in float64.
 
-Why not the function above: it is no distance. But a convex solid is the intersection of the half-spaces that hold it, so
-the signed distance of p is the largest n . p - h(n) over unit vectors n, h(n) being how far the solid reaches along n:
-outside, where that is a distance to a plane between, and inside, where it is one to the nearest wall. This is maximised,
-over the octant of p, from every local maximum of a grid. Near the best n an error in n costs its square.
+Why not the function above: it is no distance. The nearest point of the surface is looked for instead: it lies in the
+octant of the point itself, since all eight are alike. From every local minimum of a grid the search goes downhill until a
+step is a billionth of the octant. Outside there is one minimum, since the solid is convex; inside, one for each wall.
 """
 
 import functools
@@ -21,7 +20,7 @@ import scenes
 GRID = 16
 """Cells each way of an octant where the search begins."""
 STARTS = 4
-"""Most local maxima that are followed."""
+"""Most local minima that are followed."""
 SEGMENTS = 12
 """Of a mesh, in a quarter of a turn."""
 _CHUNK, _MOST = 4096, 200
@@ -31,7 +30,7 @@ _STENCIL = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)], np.float64
 def distance(
     size: Float[np.ndarray, "b 3"], exponent: Float[np.ndarray, "b 2"], points: Float[np.ndarray, "b n 3"]
 ) -> Float64[np.ndarray, "b n"]:
-    """Signed distance to the surfaces in the unit of `size`, positive outside, to about 1e-9 of it.
+    """Signed distance to the surfaces in the unit of `size`, positive outside, to about 1e-8 of it.
 
     Args:
         size: Half axes a, b, c.
@@ -40,12 +39,11 @@ def distance(
     """
     size, exponent = np.asarray(size, np.float64), np.asarray(exponent, np.float64)
     found = np.empty(points.shape[:2])
-    # All is alike in the eight octants, and the nearest point lies in that of the point itself.
-    points = np.abs(np.asarray(points, np.float64))
+    within, points = inside(size, exponent, points), np.abs(np.asarray(points, np.float64))
     for i in range(len(points)):
         for begin in range(0, points.shape[1], _CHUNK):
             found[i, begin : begin + _CHUNK] = _distance(size[i], exponent[i], points[i, begin : begin + _CHUNK])
-    return found
+    return np.where(within, -found, found)
 
 
 def inside(
@@ -58,9 +56,11 @@ def inside(
 
 
 def _distance(size: np.ndarray, exponent: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Of points of one solid, all in its first octant."""
-    near, table = _table(size, exponent)
-    value = (points @ table[:, :3].T - table[:, 3]).reshape(-1, GRID + 1, GRID + 1)
+    """Of points of one solid, all in its first octant: how far the nearest point of its surface is."""
+    line = np.linspace(0, 1, GRID + 1)
+    near = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    at = octant(size, exponent, near)[0]
+    value = (2 * points @ at.T - (at**2).sum(1)).reshape(-1, GRID + 1, GRID + 1)
     edge = np.pad(value, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
     peak = np.ones(value.shape, bool)
     for i, j in _STENCIL.astype(int):
@@ -68,46 +68,37 @@ def _distance(size: np.ndarray, exponent: np.ndarray, points: np.ndarray) -> np.
     value = np.where(peak, value, -np.inf).reshape(len(points), -1)
     best = np.argpartition(-value, STARTS - 1, axis=1)[:, :STARTS]
     row, start = np.nonzero(np.take_along_axis(value, best, 1) > -np.inf)
-    climbed = _climb(size, exponent, points[row], near[best[row, start]])
-    found = np.full(len(points), -np.inf)
-    np.maximum.at(found, row, climbed)
-    return found
-
-
-def _table(size: np.ndarray, exponent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the search may begin: coordinates (g, 2) of surface points, and their normals and reaches (g, 4)."""
-    line = np.linspace(0, 1, GRID + 1)
-    near = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
-    at, normal = octant(size, exponent, near)
-    return near, np.concatenate([normal, (at * normal).sum(-1, keepdims=True)], 1)
+    found = np.full(len(points), np.inf)
+    np.minimum.at(found, row, -_climb(size, exponent, points[row], near[best[row, start]]))
+    return np.sqrt(found)
 
 
 def _climb(size: np.ndarray, exponent: np.ndarray, points: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """The maximum of n . p - h(n) over the octant, uphill from `near`, for each of some points.
+    """The greatest value of `_closeness` over the octant, uphill from `near`, for each of some points.
 
     By nine values around a place, and a tenth where the parabola through them has its top: quick as Newton's method where
     that applies, and not led astray where curvature is infinite or nothing, as at a superquadric's rims.
     """
-    reach = lambda at, p: _reach(size, exponent, at, p)
+    closeness = lambda at, p: _closeness(size, exponent, at, p)
     step = np.full(len(points), 0.5 / GRID)
-    best = reach(near, points)
+    best = closeness(near, points)
     near, active = near.copy(), np.arange(len(points))
     for _ in range(_MOST):
         p, middle, h = points[active], near[active], step[active]
         around = np.clip(middle[:, None] + _STENCIL * h[:, None, None], 0, 1)
-        value = reach(around, p[:, None])
+        value = closeness(around, p[:, None])
         top = value.argmax(1)
         rows = np.arange(len(active))
         place, height = around[rows, top], value[rows, top]
         guess = np.clip(middle + h[:, None] * _top(value), 0, 1)
-        there = reach(guess, p)
+        there = closeness(guess, p)
         better = there > height
         place[better], height[better] = guess[better], there[better]
-        moved = np.abs(place - middle).max(1) > 0.5 * h
+        moved = np.abs(place - middle).max(1)
         # A rise that rounding could be keeps nobody on the way.
-        risen = height > best[active] + 1e-15
+        risen = height > best[active] * (1 - 1e-15)
         near[active[risen]], best[active[risen]] = place[risen], height[risen]
-        step[active] = np.where(risen & moved, h, 0.25 * h)
+        step[active] = np.where(risen, np.clip(moved, 0.25 * h, 2 * h), 0.25 * h)
         active = active[step[active] > 1e-9]
         if not len(active):
             break
@@ -115,7 +106,7 @@ def _climb(size: np.ndarray, exponent: np.ndarray, points: np.ndarray, near: np.
 
 
 def _top(value: np.ndarray) -> np.ndarray:
-    """Where the parabola through nine values on a grid of spacing 1 has its top, within the grid."""
+    """Where the parabola through nine values on a grid of spacing 1 has its top, or on the way there, not too far."""
     v = value.reshape(-1, 3, 3)
     gx, gy = (v[:, 2, 1] - v[:, 0, 1]) / 2, (v[:, 1, 2] - v[:, 1, 0]) / 2
     xx, yy = v[:, 2, 1] + v[:, 0, 1] - 2 * v[:, 1, 1], v[:, 1, 2] + v[:, 1, 0] - 2 * v[:, 1, 1]
@@ -123,19 +114,22 @@ def _top(value: np.ndarray) -> np.ndarray:
     det = xx * yy - xy * xy
     safe = np.where(np.abs(det) > 1e-300, det, 1)
     top = np.stack([xy * gy - yy * gx, xy * gx - xx * gy], 1) / safe[:, None]
-    return np.where((np.abs(det) > 1e-300)[:, None], np.clip(top, -1, 1), 0)
+    # Shortened, and not clipped: along a narrow ridge only the right direction leads upwards.
+    top = top * np.minimum(1, 8 / np.maximum(np.abs(top).max(1), 1e-300))[:, None]
+    return np.where((np.abs(det) > 1e-300)[:, None], top, 0)
 
 
-def _reach(size: np.ndarray, exponent: np.ndarray, near: np.ndarray, points: np.ndarray) -> np.ndarray:
-    at, normal = octant(size, exponent, near)
-    return ((points - at) * normal).sum(-1)
+def _closeness(size: np.ndarray, exponent: np.ndarray, near: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Minus the squares of distances from points to surface points."""
+    return -((points - octant(size, exponent, near)[0]) ** 2).sum(-1)
 
 
 def octant(
     size: Float64[np.ndarray, "*s 3"], exponent: Float64[np.ndarray, "*t 2"], near: Float64[np.ndarray, "*u 2"]
 ) -> tuple[Float64[np.ndarray, "*v 3"], Float64[np.ndarray, "*v 3"]]:
     """Surface points and unit normals of the first octant, from two coordinates in [0, 1]: from the equator (0) to the
-    pole (1), and from x (0) to y (1). Neither points nor normals bunch up anywhere."""
+    pole (1), and from x (0) to y (1). Points move evenly with them, but normals do not: near the rim of what is pinched
+    they turn without end."""
     north, east = exponent[..., 0], exponent[..., 1]
     high, flat, high_n, flat_n = _arc(near[..., 0], north)
     along, across, along_n, across_n = _arc(near[..., 1], east)
@@ -147,10 +141,8 @@ def octant(
 def _arc(t: np.ndarray, exponent: np.ndarray) -> tuple[np.ndarray, ...]:
     """A quarter of u^p + v^p = 1, p = 2 / exponent: u and v, and u^(p-1) and v^(p-1), along its normal; u grows with t."""
     p = 2 / exponent
-    # Shares s and 1 - s of the sum. The power is the gentlest that lets neither u = s^(1/p) nor s^(1-1/p) change without
-    # end near 0.
-    power = np.maximum(p, p / (p - 1))
-    a, b = t**power, (1 - t) ** power
+    # Shares s and 1 - s of the sum, such that u goes with t itself where it is small, and so does v with 1 - t.
+    a, b = t**p, (1 - t) ** p
     s, rest = a / (a + b), b / (a + b)
     return s ** (1 / p), rest ** (1 / p), s ** (1 - 1 / p), rest ** (1 - 1 / p)
 
