@@ -81,7 +81,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
 
     def split(name, novel=(), looks=seen, height=side, of=None):
         each = looks * across * fa.box(size_z=height)
-        return fa.Split(name, stages.scenery(), fa.Repeat(fa.Finite((1,)), each), of, novel)
+        return fa.Split(name, stages.scenery(), fa.Repeat(fa.Finite((1,)), each, width=1), of, novel)
 
     made = [
         split("train"),
