@@ -126,12 +126,16 @@ class World(envs.World):
         sensed = orbits.sensor_spaces(size, known.objects.width)
         actions = spaces.Discrete(len(orbits.MOVES))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensed)
-        self._orbit = orbits.Orbit(self, family, known)
+        self._orbit = orbits.Orbit(self, family, known, family.check)
         self.azimuth, self.elevation, self.action = (getattr(self._orbit, name) for name in self.STATE)
 
     def begin(self, rows, index, factors):
         """Draw the objects, and put the eyes somewhere around them."""
         self._orbit.begin(rows, index, factors)
+
+    def change(self, rows, factors):
+        """Put factors in the place of those of running worlds."""
+        self._orbit.change(rows, factors)
 
     def advance(self, actions):
         """Go around."""

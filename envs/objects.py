@@ -128,6 +128,10 @@ class World(envs.World):
         """Draw the objects, and put the eyes somewhere around them."""
         self._orbit.begin(rows, index, factors)
 
+    def change(self, rows, factors):
+        """Put factors in the place of those of running worlds."""
+        self._orbit.change(rows, factors)
+
     def advance(self, actions):
         """Go around."""
         self._orbit.move(actions)

@@ -36,14 +36,16 @@ import scenes
 from scenes import factors as fa
 from scenes.kit import errors
 from scenes.solids import chains, rgb, stages
-from scenes.solids.stages import FIRST_OBJECT, FOV
+from scenes.solids.stages import FIRST_OBJECT, FOV, NUISANCE
 
-__all__ = ["FIRST_OBJECT", "FOV", "Config", "build", "check", "places", "ring_poses", "splits"]
+__all__ = ["FIRST_OBJECT", "FOV", "NUISANCE", "Config", "build", "check", "places", "ring_poses", "splits"]
 
 COUNTS = (5, 7)
 """How many parts an object may have."""
 EDGE = 0.3
 """Of a cube, in metres; seven in a row are just seen whole."""
+LIMITS = stages.LIMITS | {"n_objects": COUNTS, "walk": (0, 6 ** (chains.MOST - 1) - 1), "value": (0.0, 1.0)}
+"""Least and largest values of factors that an object can be built of, whatever splits draw; see also `check`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ def places(factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "b 7 3"]:
 
 
 def check(factors: Mapping[str, np.ndarray]) -> None:
-    """Refuse factors that no scene can be built from.
+    """Refuse chains of other lengths, and those that run into themselves.
 
     Raises:
         errors.CaveError: names the factor and what was wanted.
@@ -142,7 +144,6 @@ def check(factors: Mapping[str, np.ndarray]) -> None:
     for walk, n in zip(np.asarray(factors["walk"]).tolist(), count.tolist()):
         if walk not in chains.walks(n):
             raise errors.CaveError(f"blocks: factor walk is {walk}, which is no self-avoiding walk of {n} parts")
-    stages.check("blocks", factors)
 
 
 def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:

@@ -31,9 +31,20 @@ from scenes import factors as fa
 from scenes.geometry import superquadrics
 from scenes.kit import errors, seeds
 from scenes.solids import rgb, stages
-from scenes.solids.stages import FIRST_OBJECT, FOV
+from scenes.solids.stages import FIRST_OBJECT, FOV, NUISANCE
 
-__all__ = ["FIRST_OBJECT", "FOV", "Config", "build", "check", "distance", "occupied", "ring_poses", "splits", "surface"]
+__all__ = [
+    "FIRST_OBJECT",
+    "FOV",
+    "NUISANCE",
+    "Config",
+    "build",
+    "distance",
+    "occupied",
+    "ring_poses",
+    "splits",
+    "surface",
+]
 
 SIZES, LONG = (0.25, 0.5), 0.8
 """Range of half axes in metres, and the largest of the split `new-sizes`."""
@@ -41,7 +52,11 @@ EXPONENTS, PINCHED = (0.25, 1.15), (1.3, 1.75)
 """Ranges of exponents in training, and of one or both in the split `new-shapes`."""
 REACH = 1.0
 """Half extent in metres, about the object's middle, of a cube that holds any object."""
-_OBJECT = ("size_x", "size_y", "size_z")
+_SIZE = ("size_x", "size_y", "size_z")
+LIMITS = (
+    stages.LIMITS | {"n_objects": (1, 1), "north": (0.2, 1.8), "east": (0.2, 1.8)} | dict.fromkeys(_SIZE, (0.05, LONG))
+)
+"""Least and largest values of factors that an object can be built of, whatever splits draw."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,20 +115,6 @@ def _union(*parts: fa.Distribution) -> fa.Distribution:
     return functools.reduce(operator.or_, parts)
 
 
-def check(factors: Mapping[str, np.ndarray]) -> None:
-    """Refuse factors that no scene can be built from.
-
-    Raises:
-        errors.CaveError: names the factor and what was wanted.
-    """
-    limits = {"n_objects": (1, 1), "north": (0.2, 1.8), "east": (0.2, 1.8)} | dict.fromkeys(_OBJECT, (0.05, LONG))
-    for name, (low, high) in limits.items():
-        if np.min(factors[name]) < low or np.max(factors[name]) > high:
-            given = np.asarray(factors[name]).ravel().tolist()
-            raise errors.CaveError(f"objects: factor {name} must lie in {low:g} to {high:g}, not {given}")
-    stages.check("objects", factors)
-
-
 def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     """Solids from factors: those of the scene of shape (b,), of the object (b, 1).
 
@@ -135,7 +136,7 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
 
 def _shape(factors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     columns = lambda *names: np.stack([np.asarray(factors[name], np.float64)[:, 0] for name in names], 1)
-    return columns(*_OBJECT), columns("north", "east"), columns("yaw")[:, 0]
+    return columns(*_SIZE), columns("north", "east"), columns("yaw")[:, 0]
 
 
 def _turned(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Eyes that go around one object on a sphere: what the worlds of `blocks` and `objects` share."""
 
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -10,8 +11,9 @@ from jaxtyping import Float32, Float64, Int
 
 import envs
 import scenes
+from envs import interventions
 from scenes import viewpoints
-from scenes.kit import errors, plugins, seeds
+from scenes.kit import plugins, seeds
 from scenes.solids import stages
 
 MOVES = np.array([[-1, 0], [1, 0], [0, 1], [0, -1]])
@@ -53,12 +55,13 @@ class Orbit:
         world: Whose eyes they are; its `config` has `turn`, `tilt`, `renderer`, `look` and `scenery`.
         family: Its scenes.
         split: Where factors are drawn.
+        check: Refuses factors within the family's `LIMITS` that make no scene after all.
     """
 
     STATE = ("azimuth", "elevation", "action")
 
-    def __init__(self, world: envs.World, family: ModuleType, split: Any):
-        self._world, self._family, self._split = world, family, split
+    def __init__(self, world: envs.World, family: ModuleType, split: Any, check: Callable[[dict], None] | None = None):
+        self._world, self._family, self._split, self._check = world, family, split, check
         self.azimuth, self.elevation = np.zeros(world.n), np.zeros(world.n)
         self.action = np.zeros((world.n, len(MOVES)), np.float32)
         self.factors: dict[str, np.ndarray] = {}
@@ -70,16 +73,7 @@ class Orbit:
     def begin(self, rows: Int[np.ndarray, " r"], index: Int[np.ndarray, " r"], factors: dict | None) -> None:
         """Draw the scenes of worlds `rows`, and put their eyes anywhere on the sphere."""
         drawn = self._split.sample(envs.ROOT, index)
-        for name, value in (factors or {}).items():
-            if name not in drawn:
-                raise errors.unknown(f"factor of {self._world.name}", name, drawn)
-            like = drawn[name]
-            if value.shape != like.shape or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-                what = f"factor {name} of a world must be finite numbers of shape {like.shape[1:]}"
-                raise errors.CaveError(f"{self._world.name}: {what}")
-            drawn[name] = value.astype(like.dtype)
-        if factors:
-            self._family.check(drawn)
+        drawn = self._mixed(drawn, factors) if factors else drawn
         for name, value in drawn.items():
             if name not in self.factors:
                 self.factors[name] = np.zeros((self._world.n, *value.shape[1:]), value.dtype)
@@ -88,6 +82,21 @@ class Orbit:
         azimuth, self.elevation[rows] = viewpoints.zone(seeds.uniform(_STARTS, index, 2), low, high)
         self.azimuth[rows] = azimuth - math.pi
         self.action[rows] = 0
+        if self._wanted:
+            self._show(rows)
+
+    def _mixed(self, factors: dict[str, np.ndarray], asked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Factors of some worlds, with those asked for in their places."""
+        mixed = factors | interventions.checked(self._world.name, asked, factors, self._family.LIMITS)
+        if self._check is not None:
+            self._check(mixed)
+        return mixed
+
+    def change(self, rows: Int[np.ndarray, " r"], factors: dict[str, np.ndarray]) -> None:
+        """Put factors in the place of those of worlds `rows`; the eyes stay where they are."""
+        mixed = self._mixed({name: value[rows] for name, value in self.factors.items()}, factors)
+        for name, value in mixed.items():
+            self.factors[name][rows] = value
         if self._wanted:
             self._show(rows)
 

@@ -10,7 +10,6 @@ from jaxtyping import Float32
 import scenes
 from scenes import factors as fa
 from scenes import viewpoints
-from scenes.kit import errors
 from scenes.solids import rgb
 
 GROUND_TEXTURES = ("plain", "checker", "noise")
@@ -25,6 +24,15 @@ RADIUS = 3.0
 LOWEST, HIGHEST = -0.3, 1.2
 """Elevations between which they stand, in radians."""
 FIRST_OBJECT = 1
+LIMITS = {
+    "ground_texture": (0, len(GROUND_TEXTURES) - 1),
+    "ground_hue": (0.0, 1.0),
+    "light_elevation": (0.0, math.pi / 2),
+    "hue": (0.0, 1.0),
+}
+"""Least and largest values of factors that a stage and the colour of its object can be built of."""
+NUISANCE = ("ground_texture", "ground_hue", "light_azimuth", "light_elevation")
+"""Factors that are not of the object."""
 
 
 def scenery() -> fa.Distribution:
@@ -35,13 +43,6 @@ def scenery() -> fa.Distribution:
         light_azimuth=fa.Interval(0.0, 2 * math.pi),
         light_elevation=fa.Interval(0.5, 1.2),
     )
-
-
-def check(name: str, factors: Mapping[str, np.ndarray]) -> None:
-    """Refuse a ground that is not there, in the name of a family."""
-    texture = np.asarray(factors["ground_texture"])
-    if texture.min(initial=0) < 0 or texture.max(initial=0) >= len(GROUND_TEXTURES):
-        raise errors.CaveError(f"{name}: factor ground_texture must lie in 0..{len(GROUND_TEXTURES) - 1}")
 
 
 def ring_poses(key: int, index, n_views: int) -> Float32[np.ndarray, "b {n_views} 5"]:

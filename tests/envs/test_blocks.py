@@ -81,7 +81,7 @@ def test_films_and_views_look_at_the_object():
     [
         ({"walk": np.array([1])}, "no self-avoiding walk of 5 parts"),
         ({"n_objects": np.array([6])}, "must be 5 or 7"),
-        ({"ground_texture": np.array([3])}, "must lie in 0..2"),
+        ({"ground_texture": np.array([3])}, "an integer from 0 to 2, not 3"),
         ({"hue": np.array([np.nan])}, "finite numbers"),
         ({"value": np.zeros((1, 3))}, r"finite numbers of shape \(7,\)"),
         ({"hues": np.array([0.1])}, "did you mean 'hue'"),
@@ -90,6 +90,19 @@ def test_films_and_views_look_at_the_object():
 def test_interventions_that_make_no_object_are_refused(factors, told):
     with pytest.raises(errors.CaveError, match=told):
         world(1).reset(factors=factors)
+
+
+def test_a_changed_factor_is_seen_and_the_eye_stays():
+    one = world(4, ("image", "pose", "ids"))
+    before, hue = one.observe(), one.factors()["hue"]
+    one.intervene({"hue": (hue + 0.5) % 1})
+    after = one.observe()
+    assert np.array_equal(before["pose"], after["pose"]) and np.array_equal(before["ids"], after["ids"])
+    changed = (before["image"] != after["image"]).any(-1)
+    assert changed[before["ids"] >= family.FIRST_OBJECT].mean() > 0.9 and changed.mean() < 0.3
+    with pytest.raises(errors.CaveError, match="no self-avoiding walk"):
+        one.intervene({"walk": np.full(4, 1)})
+    assert np.array_equal(one.observe()["image"], after["image"])
 
 
 def test_options_out_of_range_are_refused():
