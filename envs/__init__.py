@@ -9,7 +9,7 @@ environment's module has these names:
                `look`, the options it is loaded with
     World      subclass of `envs.World`: a batch of worlds, stepped with arrays
     splits(config) -> dict of `scenes.factors.Split` by name
-    STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes")
+    STREAMS    the kinds of stream it offers, of `envs.streams`: ("Images", "Views", "Episodes", "Geometry")
     FOV        vertical field of view of its cameras, in radians; where those are orthographic, also EXTENT, the metres of
                height that they see
     extent(config) -> side in metres of the square about the z axis that holds everything
@@ -17,7 +17,8 @@ environment's module has these names:
 where its scenes are those of a family, that family; there and where `Views` are among the streams, a pure function that
 says where learners look from; and with `Views` another, for films:
 
-    family     the module of `scenes`; `Config.scenery` are its options
+    family     the module of `scenes`; `Config.scenery` are its options. For the stream `Geometry` it has `distance`,
+               `surface` and `REACH`, as `scenes.objects` does
     views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
     tour(config, n) -> poses n 5 of a smooth path once around
 
@@ -418,21 +419,23 @@ def stream(
     length: int = 32,
     player: str = "random",
     device: str = "cpu",
+    points: int = 1024,
 ) -> Any:
     """Endless batches for a learner: `stream.draw(step)` is a pure function of (config, split, seed, step).
 
     Args:
         name: File name of the environment.
         config: Its `Config`; None for the defaults.
-        kind: A class of `envs.streams`: "Images", "Views" or "Episodes".
+        kind: A class of `envs.streams`: "Images", "Views", "Episodes" or "Geometry".
         split: Which factor distribution scenes come from.
         seed: Of the stream; other seeds give other scenes and poses.
         batch_size: Scenes (or episodes) a batch.
         size: Height and width of pictures.
-        views: Pictures of each scene, of `Views`.
+        views: Pictures of each scene, of `Views` and `Geometry`.
         length: Steps of each sequence, of `Episodes`.
         player: Who acts in `Episodes`: "random" or "scripted".
-        device: Of the learner, cpu or cuda: pictures of `Images` and `Views` are drawn there where that can be.
+        device: Of the learner, cpu or cuda: pictures of `Images`, `Views` and `Geometry` are drawn there where that can be.
+        points: Points of each scene, of `Geometry`.
 
     Raises:
         errors.CaveError: there is no such environment, or it does not offer such a stream; what would fit is named.
@@ -450,6 +453,8 @@ def stream(
         return drawn(name, config, split, seed, batch_size, size, device)
     if kind == "Views":
         return drawn(name, config, split, seed, batch_size, size, views, device)
+    if kind == "Geometry":
+        return drawn(name, config, split, seed, batch_size, size, views, points, device)
     return drawn(name, config, split, seed, batch_size, size, length, player)
 
 

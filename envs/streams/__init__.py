@@ -1,4 +1,4 @@
-"""Endless batches for learners: `Images`, `Views`, `Episodes`.
+"""Endless batches for learners: `Images`, `Views`, `Episodes`, `Geometry`.
 
 Every stream has two names: `draw(step) -> dict of numpy arrays` (pictures for a learner on a graphics card are tensors
 that were drawn there), a pure function of (environment, config, split, seed, step), and `spec`, what a learner must know
@@ -29,7 +29,7 @@ class Spec:
     """Shapes of a stream; plain values, so that it can be written into a run's `config.json`."""
 
     kind: str
-    """"Images", "Views" or "Episodes"."""
+    """"Images", "Views", "Episodes" or "Geometry"."""
     env: str
     """Name of the environment."""
     split: str
@@ -46,6 +46,8 @@ class Spec:
     """Side in metres of the square about the z axis that holds everything that is seen; the floor is at z = 0."""
     views: int = 1
     """Pictures of each scene."""
+    points: int = 0
+    """Points of each scene whose distance to the surface `Geometry` gives."""
     length: int = 1
     """Steps of each sequence."""
     n_actions: int = 0

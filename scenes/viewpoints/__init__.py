@@ -23,6 +23,35 @@ def ring(
     return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
 
 
+def sphere(
+    key: int, index: Int[np.ndarray, " b"], n_views: int, radius: float, aim: float, lowest: float, highest: float
+) -> Float32[np.ndarray, "b {n_views} 5"]:
+    """Cameras on a sphere around the point `aim` metres up the z axis, looking at it, between two angles of elevation
+    (in radians); any area of that zone is as likely as another of its size.
+
+    Row i depends on `key`, `index[i]` and the view's number alone.
+    """
+    u = seeds.uniform(key, index, 2 * n_views).reshape(-1, n_views, 2)
+    return on_sphere(*zone(u, lowest, highest), radius, aim)
+
+
+def zone(u: Float[np.ndarray, "*b 2"], lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth and elevation, uniform by area over a zone of a sphere, from numbers in [0, 1)."""
+    low, high = math.sin(lowest), math.sin(highest)
+    return u[..., 0] * 2 * math.pi, np.arcsin(low + u[..., 1] * (high - low))
+
+
+def on_sphere(
+    azimuth: Float[np.ndarray, "*b"], elevation: Float[np.ndarray, "*b"], radius: float, aim: float
+) -> Float32[np.ndarray, "*b 5"]:
+    """Cameras so many radians around the z axis and up, `radius` metres from the point `aim` metres up that axis, at
+    which they look; their yaw lies in [-pi, pi)."""
+    out = radius * np.cos(elevation)
+    yaw = azimuth % (2 * math.pi) - math.pi
+    rows = [out * np.cos(azimuth), out * np.sin(azimuth), aim + radius * np.sin(elevation), yaw, -elevation]
+    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+
+
 def free(
     key: int,
     index: Int[np.ndarray, " b"],

@@ -332,7 +332,7 @@ def test_an_intervention_is_refused_or_changes_what_it_says_and_no_more(name):
     assert same(before, world.state_dict()) and same(seen, world.observe())
 
 
-@pytest.mark.parametrize("kind", ["Images", "Views", "Episodes"])
+@pytest.mark.parametrize("kind", ["Images", "Views", "Episodes", "Geometry"])
 def test_streams_are_pure_functions_of_their_step(name, kind):
     if kind not in envs.module(name).STREAMS:
         with pytest.raises(errors.CaveError, match=f"offers no stream '{kind}'"):
@@ -361,6 +361,6 @@ def test_streams_are_pure_functions_of_their_step(name, kind):
 
 
 def test_an_unknown_stream_is_answered(name):
-    with pytest.raises(errors.CaveError, match="offers no stream 'Geometry': it offers") as caught:
-        envs.stream(name, None, "Geometry", "train", 0, 2)
+    with pytest.raises(errors.CaveError, match="offers no stream 'Voxels': it offers") as caught:
+        envs.stream(name, None, "Voxels", "train", 0, 2)
     assert "\n" not in str(caught.value)

@@ -32,14 +32,21 @@ def family(request):
 
 def arrays(batch):
     fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    # Where a mesh stands in its table does not matter, what it holds does.
+    held = [hashlib.sha256(b"".join(part.tobytes() for part in parts(mesh))).hexdigest() for mesh in batch.meshes]
+    fields["mesh"] = np.array([*held, ""])[batch.mesh]
     return {name: value for name, value in fields.items() if isinstance(value, np.ndarray)} | batch.factors
+
+
+def parts(mesh):
+    return [part for part in (mesh.vertices, mesh.faces, mesh.normals) if part is not None]
 
 
 def assert_equal(a, b):
     ours, theirs = arrays(a), arrays(b)
     assert ours.keys() == theirs.keys() and a.first_object == b.first_object
     for name, value in ours.items():
-        assert value.dtype == theirs[name].dtype, name
+        assert value.dtype == theirs[name].dtype or name == "mesh", name
         np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 

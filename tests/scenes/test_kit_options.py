@@ -202,7 +202,7 @@ def test_choose(capsys):
     with pytest.raises(SystemExit):
         options.choose(["--help"], "prog", "About.", "scenes", "family")
     told = capsys.readouterr().out
-    assert "About." in told and "rooms  Square rooms" in told
+    assert "About." in told and "rooms Square rooms" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_choices_are_listed_without_importing_anything():
 
 
 def test_plugins():
-    assert plugins.names("scenes") == ["rooms"]
+    assert {"blocks", "rooms"} <= set(plugins.names("scenes"))
     assert plugins.load("scenes", "rooms", "family").__name__ == "scenes.rooms"
     for name in ("preview", "kit", "__init__", "../rooms", "scenes.rooms", ""):
         with pytest.raises(errors.CaveError, match="unknown family"):
