@@ -37,7 +37,7 @@ class Geometry:
         if points < 2:
             raise errors.CaveError(f"a stream's points must be at least 2, not {points}", errors.USAGE)
         self._points, self._key = points, seeds.derive(seed, "geometry", env, split)
-        self._camera = streams.Camera(config.renderer, self._env.FOV, size, config.look, device)
+        self._camera = streams.Camera(self._env, config, size, device)
         self.spec = streams.Spec(
             kind="Geometry", env=env, split=split, batch_size=batch_size, views=views, points=points,
             height=size[0], width=size[1], fov=self._env.FOV, extent=self._env.extent(config),
