@@ -43,7 +43,7 @@ from envs import motion
 from envs.physics import hamiltonian
 from scenes import factors as fa
 
-STREAMS, FOV = motion.STREAMS, motion.FOV
+STREAMS, FOV, DYNAMICS = motion.STREAMS, motion.FOV, motion.DYNAMICS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

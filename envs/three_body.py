@@ -45,7 +45,7 @@ from envs import motion
 from envs.physics import hamiltonian, orbits
 from scenes import factors as fa
 
-STREAMS, FOV = motion.STREAMS, motion.FOV
+STREAMS, FOV, DYNAMICS = motion.STREAMS, motion.FOV, motion.DYNAMICS
 
 KICK = 0.2
 """Largest change of a component of a body's speed, as a part of it (Toth et al.)."""

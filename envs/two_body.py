@@ -45,7 +45,7 @@ from envs import motion
 from envs.physics import hamiltonian, orbits
 from scenes import factors as fa
 
-STREAMS, FOV = motion.STREAMS, motion.FOV
+STREAMS, FOV, DYNAMICS = motion.STREAMS, motion.FOV, motion.DYNAMICS
 
 KICK = 0.05 * math.sqrt(3)
 """Largest change of the circular orbit's speed, as a part of it: uniform, with the standard deviation of Toth et al."""

@@ -36,6 +36,8 @@ class Range:
 STREAMS = ("Images", "Episodes")
 FOV = 2 * math.atan(0.5)
 """Of a pinhole that stood where the orthographic camera stands, and saw as much of the plane of the balls."""
+DYNAMICS = ("gravity", "stiffness", "friction", "mass", "length")
+"""Factors that say how things move: a split that differs in nothing else is of the tier of that name."""
 BEYOND = 1.25
 """Radii of `new-energies`, as multiples of the largest in training, end here."""
 _NEW_HUES = ((0.2, 0.35), (0.7, 0.85))

@@ -7,8 +7,10 @@ import pytest
 from scipy import integrate
 
 import envs
+from envs import motion
 from envs.physics import hamiltonian, orbits
 from scenes import factors as fa
+from scenes.factors import tiers
 from scenes.kit import errors
 
 NAMES = ("springs", "pendulum", "double_pendulum", "two_body", "three_body")
@@ -202,6 +204,9 @@ def test_every_condition_lies_outside_training(name, parameters, coloured):
     assert len(novel) >= 5 and {"new-energies", "new-masses", "new-friction", "new-colours"} <= set(splits)
     for split in novel:
         assert fa.overlap(split, splits["train"]) is None
+        # A scene's own numbers decide how it moves; its start and its colours do not.
+        tier = tiers.tier(None, splits["train"], split, (), envs.module(name).DYNAMICS).name
+        assert tier == (tiers.DYNAMICS if set(split.novel) <= set(motion.DYNAMICS) else tiers.NEW_TO_BOTH)
         # It differs in what it names, and in nothing else.
         one, other = split.sample(0, np.arange(50)), splits["train"].sample(0, np.arange(50))
         for factor, values in one.items():
