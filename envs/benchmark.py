@@ -19,7 +19,7 @@ import math
 
 from envs import speed
 from envs.speed import bullet
-from scenes.kit import options, plugins, runs
+from scenes.kit import errors, options, plugins, runs
 
 PROG = "python -m envs.benchmark"
 
@@ -33,12 +33,18 @@ def main(argv: list[str]) -> list[speed.Row]:
     if hasattr(module, "family"):
         given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
         n, where = speed.n_objects(module, config, given), speed.resolve_device(given.device)
-        what = f"{given.n_scenes} {name} of {n} objects, drawn on {where}"
+        what = f"{given.n_scenes} {name}{f' of {n} objects' * bool(n)}, drawn on {where}"
         parts = (
             speed.ready(given), speed.draw(module, config, given), speed.mesh(given),
             speed.step(name, config, given), speed.stream(name, config, given),
         )  # fmt: skip
         out, drawn = given.plot, speed.plot
+    elif name != "gymnasium":
+        given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
+        if given.plot:
+            raise errors.CaveError(f"--plot draws scenes of a family; {name} has none", errors.USAGE)
+        what, out, drawn = name, None, None
+        parts = (speed.step(name, config, given), speed.stream(name, config, given))
     else:
         from envs.speed import models  # here, since it is MuJoCo's
 

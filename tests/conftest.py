@@ -10,6 +10,9 @@ import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
+# Nets are tiny here and tests run side by side: torch's threads would mostly wait, for each other and for a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Before anything imports them: shapes and types in signatures become assertions. A float may be an int, as everywhere
 # in Python (PEP 484). The hook wants its checker by name, from a module.
 PACKAGES = ["scenes", "envs", "learners", "agents", "evaluation"]

@@ -34,7 +34,7 @@ class Options:
     n_scenes: int = 256
     """Different scenes of a batch."""
     n_objects: int = 0
-    """Objects in each of them; 0: three, or the most that training scenes have where that is fewer."""
+    """Objects in each of them; 0: three or, where no training scene has so many, as they come."""
     size: int = 64
     """Height and width of pictures, in pixels."""
     n_worlds: tuple[int, ...] = (64, 256)
@@ -247,8 +247,11 @@ def bumps(n: int, size: int) -> tuple[scenes.Scenes, scenes.Cameras]:
 
 
 def n_objects(module: ModuleType, config: Any, options: Options) -> int:
-    """How many objects the scenes have that are measured."""
-    return options.n_objects or min(3, max(module.splits(config)["train"].objects.count.values))
+    """How many objects the scenes have that are measured; 0: as many as training scenes happen to have."""
+    if options.n_objects:
+        return options.n_objects
+    some, _ = module.views(config, "train", 0, np.arange(64), 1)
+    return 3 * bool((some.n_solids - some.first_object == 3).any())
 
 
 def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Scenes, np.ndarray]:
@@ -257,8 +260,8 @@ def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Sc
     while sum(len(batch) for batch, _ in found) < n:
         if start > 64 * n + 1024:
             raise errors.CaveError(f"--n-objects is {wanted}: training scenes do not have so many", errors.USAGE)
-        batch, poses = module.views(config, "train", 0, start + np.arange(4 * n), 1)
-        chosen = np.flatnonzero(batch.n_solids - batch.first_object == wanted)
+        batch, poses = module.views(config, "train", 0, start + np.arange(4 * n if wanted else n), 1)
+        chosen = np.flatnonzero((batch.n_solids - batch.first_object == wanted) | (wanted == 0))
         if len(chosen):
             found.append((batch[chosen], poses[chosen, 0]))
         start += 4 * n

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import scenes
-from envs import benchmark, rooms, speed
+from envs import benchmark, blocks, rooms, speed
 from envs.registered import tasks
 from envs.speed import models, plots
 from scenes import renderers
@@ -27,6 +27,13 @@ def test_a_tiny_one_measures_every_part(tmp_path, capsys):
     written = json.loads(out.read_text())
     assert [row["rate"] for row in written["rows"]] == [row.rate for row in rows]
     assert written["options"]["n_scenes"] == 4 and written["provenance"]["machine"]["n_threads"] >= 1
+
+
+def test_worlds_without_a_family_are_stepped_and_watched():
+    rows = benchmark.main(["pendulum", *TINY])
+    assert [row.part for row in rows] == ["environment"] * 3 + ["data"]
+    with pytest.raises(errors.CaveError, match="pendulum has none"):
+        benchmark.main(["pendulum", *TINY, "--plot", "costs.png"])
 
 
 @pytest.mark.opengl
@@ -73,6 +80,9 @@ def test_scenes_are_different_and_of_as_many_objects_as_asked():
     assert len(np.unique(batch.factors["wall_hue"])) == 20
     with pytest.raises(errors.CaveError, match="do not have so many"):
         speed.gather(rooms, rooms.Config(), speed.Options(n_scenes=4, n_objects=9))
+    # No chain of cubes is three solids: they are taken as they come.
+    batch, _ = speed.gather(blocks, blocks.Config(), speed.Options(n_scenes=5))
+    assert len(batch) == 5 and (batch.n_solids == batch.first_object + 5).all()
 
 
 def test_best_takes_turns_and_does_not_count_the_first(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from evaluation import Measurement, Subject, efficiency
 from evaluation.page import cells, efficiencies
+from scenes.factors import tiers
 from scenes.kit.errors import CaveError
 
 
@@ -72,6 +73,8 @@ def test_pretraining_is_charged_in_the_sum_alone(tmp_path, monkeypatch):
     run = logged(tmp_path, [(100 * i, 5, i / 10) for i in range(1, 11)])
     facts = {"learner": "gqn", "agent": "ppo", "env": "rooms", "policy_split": "train", "pretraining_frames": 7000}
     monkeypatch.setattr(efficiency.facts, "of", lambda subject: facts | {"env_steps": 1000, "scenes_hash": "s"})
+    seen = {"train": {"tier": tiers.IN_DISTRIBUTION, "apart": ()}}
+    monkeypatch.setattr(efficiency.exposure, "fields", lambda subject, tests: seen)
     config = efficiency.Config(points=10, window=1, threshold=0.5)
     known = [
         Measurement(
