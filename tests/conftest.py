@@ -37,6 +37,14 @@ sys.meta_path.insert(0, Kernels)
 os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
 
 
+@pytest.fixture(autouse=True)
+def one_thread_of_torch():
+    """Trainings set the number that they were asked for, for the whole process; the next test begins with one again."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def pytest_configure(config):
     # Gymnasium annotates its own generics with names that beartype thinks old.
     config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")

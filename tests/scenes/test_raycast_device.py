@@ -192,7 +192,19 @@ def simulate(folder, size, names):
     told = {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(folder / "cache")}
     told["PYTHONPATH"] = str(Path(__file__).parents[2])
     # Unoptimised, some of what grows trees holds addresses, which numba tells, and does not keep.
-    line = [sys.executable, "-W", "error", "-W", "ignore:Cannot cache", __file__, str(folder), str(size), *names]
+    line = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-W",
+        "error",
+        "-W",
+        "ignore:Cannot cache",
+        __file__,
+        str(folder),
+        str(size),
+        *names,
+    ]
     done = subprocess.run(line, env={**os.environ, **told}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     for name in names:

@@ -230,7 +230,9 @@ def test_the_pairs_are_those_of_the_paper(pair):
     assert factors.overlap(known["train"], known[test]) is None
 
 
-@pytest.mark.parametrize("task", sprites.TASKS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=[pytest.mark.slow] * (task != "clustering")) for task in sprites.TASKS]
+)
 def test_tiers_are_derived_from_casts_too(task):
     known = sprites.splits(sprites.Config(task=task))
     for name, split in known.items():
