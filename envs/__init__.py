@@ -41,7 +41,7 @@ an episode is the same in any face, beside any number of other worlds and after 
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -82,6 +82,11 @@ def settle(
     if min(size) < 1:
         raise errors.CaveError(f"{name}: pictures must have at least one pixel, not {size}", errors.USAGE)
     return known[split], size
+
+
+def pictured(sensors: Iterable[str]) -> tuple[str, ...]:
+    """What a renderer must draw for these sensors, in its own words; nothing where none of them is a picture."""
+    return tuple(name for name, sensor in {"rgb": "image", "depth": "depth", "ids": "ids"}.items() if sensor in sensors)
 
 
 class World(abc.ABC):

@@ -189,8 +189,7 @@ class World(envs.World):
         self.STATE = ("action", *self._worlds.STATE)
         self._factors = {"start": np.zeros(n), "n_objects": np.zeros(n, np.int64)}
         if self._drawn:
-            wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
-            wanted = tuple(name for name, sensor in wanted.items() if sensor in sensors)
+            wanted = envs.pictured(sensors)
             camera = camera_of(env.unwrapped, config.camera)
             stage = models.Stage(self.model)
             self._screen = screen.Screen(stage, n, size, camera, config.renderer, wanted, **config.look)

@@ -255,8 +255,7 @@ class World(envs.World):
         half = self.config.side / 2
         limits = family.LIMITS | {"n_objects": (1, self._k), "x": (-half, half), "y": (-half, half)}
         mixed = drawn | interventions.checked("rooms", factors, drawn, limits)
-        present = np.arange(self._k) < mixed["n_objects"][:, None]
-        return {name: np.where(present, v, 0).astype(v.dtype) if v.ndim == 2 else v for name, v in mixed.items()}
+        return interventions.padded(mixed, self._k)
 
     def _cylinders(self, drawn: dict) -> tuple[np.ndarray, np.ndarray]:
         """Where a body's middle may not be: centres and radii of upright cylinders, -1 for those that are not there."""
@@ -319,9 +318,7 @@ class World(envs.World):
         shown = np.where(np.isin(np.arange(self.n), rows), np.arange(self.n), rows[0]) if self._handle is None else rows
         built = family.build(self.config.scenery, {name: value[shown] for name, value in self._factors.items()})
         if self._handle is None:
-            wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
-            wanted = tuple(name for name, sensor in wanted.items() if sensor in self.sensors)
-            self._handle = self._renderer.load(built, **self.config.look, sensors=wanted)
+            self._handle = self._renderer.load(built, **self.config.look, sensors=envs.pictured(self.sensors))
         else:
             self._handle.update(built, rows)
 

@@ -255,8 +255,7 @@ class World(envs.World):
         """Factors of some worlds with those that were asked for in their place, padded with zeros."""
         limits = family.LIMITS | dict.fromkeys(_GOAL, (0.0, 1.0)) | {"n_objects": (1, self._k)}
         mixed = drawn | interventions.checked("sprites", factors, drawn, limits)
-        real = np.arange(self._k) < mixed["n_objects"][:, None]
-        return {name: np.where(real, v, 0).astype(v.dtype) if v.ndim == 2 else v for name, v in mixed.items()}
+        return interventions.padded(mixed, self._k)
 
     def _colours(self, rows: np.ndarray, drawn: dict) -> np.ndarray:
         """Number of every sprite's colour, 0 for targets; -1 for sprites that are of no concern.
@@ -292,9 +291,7 @@ class World(envs.World):
         self._shown[places] = self._factors["n_objects"][source]
         self._turn[rows] = family.turn(self._factors["yaw"][rows].ravel()).reshape(len(rows), self._k, 4)
         if self._handle is None:
-            wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
-            wanted = tuple(name for name, sensor in wanted.items() if sensor in self.sensors)
-            self._handle = self._renderer.load(built, **self.config.look, sensors=wanted)
+            self._handle = self._renderer.load(built, **self.config.look, sensors=envs.pictured(self.sensors))
         else:
             self._handle.update(built, rows)
 

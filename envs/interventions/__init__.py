@@ -41,3 +41,9 @@ def checked(
             raise errors.CaveError(f"{name}: factor {factor} must be {kind}{ends}, not {given:g}")
         taken[factor] = value.astype(wanted.dtype)
     return taken
+
+
+def padded(factors: Mapping[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
+    """Factors of scenes with up to `k` objects, in which those beyond `n_objects` are zeros."""
+    present = np.arange(k) < factors["n_objects"][:, None]
+    return {name: np.where(present, v, 0).astype(v.dtype) if v.ndim == 2 else v for name, v in factors.items()}

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from jaxtyping import Float64
 
 import envs
+from envs import interventions
 from envs.motion import stage
 from envs.physics import hamiltonian
 from scenes import balls
@@ -249,7 +250,8 @@ def world(system: System, module: str) -> type[envs.World]:
         def begin(self, rows, index, factors):
             """Draw masses, constants and a start."""
             drawn = self._split.sample(envs.ROOT, index)
-            drawn |= _intervention(self.name, factors or {}, drawn)
+            limits = {name: _LIMITS.get(name, (-100.0, 100.0)) for name in drawn} | {"n_objects": (system.n, system.n)}
+            drawn |= interventions.checked(self.name, factors or {}, drawn, limits)
             for name, value in drawn.items():
                 if name not in self._factors:
                     self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
@@ -297,26 +299,6 @@ def world(system: System, module: str) -> type[envs.World]:
 
     World.__module__, World.__qualname__ = module, "World"
     return World
-
-
-def _intervention(
-    name: str, factors: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Factors asked for, as arrays of the shapes and types of those drawn."""
-    for factor, value in factors.items():
-        if factor not in like:
-            raise errors.unknown(f"factor of {name}", factor, like)
-        wanted = like[factor]
-        if value.shape != wanted.shape or value.dtype.kind not in "fiu" or not np.all(np.isfinite(value)):
-            raise errors.CaveError(
-                f"{name}: factor {factor} of a world must be finite numbers of shape {wanted.shape[1:]}"
-            )
-        least, most = _LIMITS.get(factor, (-100.0, 100.0))
-        if factor == "n_objects" and not np.array_equal(value, wanted):
-            raise errors.CaveError(f"{name}: factor n_objects is always {wanted[0]}, not {value.tolist()}")
-        if factor != "n_objects" and not ((value >= least) & (value <= most)).all():
-            raise errors.CaveError(f"{name}: factor {factor} must lie in {least:g} to {most:g}, not {value.tolist()}")
-    return {factor: value.astype(like[factor].dtype) for factor, value in factors.items()}
 
 
 def _normal(index: np.ndarray, d: int) -> Float64[np.ndarray, "r {d}"]:

@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float, Int
 
+import envs
 import scenes
 from scenes import balls
 from scenes.kit import plugins
@@ -42,8 +43,7 @@ class Stage:
         look: dict[str, Any],
     ):
         self._n, self._k, self._r, self._side, self._size, self._look = n, n_balls, n_rods, side, size, look
-        wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
-        self._wanted = tuple(name for name, sensor in wanted.items() if sensor in sensors)
+        self._wanted = envs.pictured(sensors)
         self.drawn = bool(self._wanted)
         self._renderer = plugins.load("scenes.renderers", renderer, "renderer") if self.drawn else None
         self._handle: Any = None

@@ -65,8 +65,7 @@ class Orbit:
         self.azimuth, self.elevation = np.zeros(world.n), np.zeros(world.n)
         self.action = np.zeros((world.n, len(MOVES)), np.float32)
         self.factors: dict[str, np.ndarray] = {}
-        self._wanted = {"rgb": "image", "depth": "depth", "ids": "ids"}
-        self._wanted = tuple(name for name, sensor in self._wanted.items() if sensor in world.sensors)
+        self._wanted = envs.pictured(world.sensors)
         self._renderer = plugins.load("scenes.renderers", world.config.renderer, "renderer") if self._wanted else None
         self._handle: Any = None
 

@@ -110,6 +110,13 @@ _ARRAYS = {
 }  # fmt: skip
 
 
+def frames(kept: scenes.Frames | None, b: int, height: int, width: int) -> scenes.Frames:
+    """Arrays for `USUAL` frames of that size: those that were `kept`, if they are of it."""
+    if kept is not None and kept.ids.shape == (b, height, width):
+        return kept
+    return scenes.Frames(*(np.zeros((b, height, width, *_ARRAYS[name][0]), _ARRAYS[name][1]) for name in USUAL))
+
+
 def check_out(out: scenes.Frames, b: int, height: int, width: int, sensors: tuple[str, ...] = USUAL) -> None:
     """Raise CaveError, in one line, for arrays that frames cannot be drawn into."""
     for name in dict.fromkeys((*USUAL, *sensors)):

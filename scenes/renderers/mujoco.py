@@ -136,10 +136,7 @@ class Handle:
             poses = renderers.check_poses(poses, n)
         mask = renderers.check_mask(mask, b)
         if out is None:
-            if self._frames is None or self._frames.ids.shape != (b, *size):
-                shapes = (((b, *size, 3), np.uint8), ((b, *size), np.float32), ((b, *size), np.int32))
-                self._frames = scenes.Frames(*(np.zeros(*shape) for shape in shapes))
-            out = self._frames
+            out = self._frames = renderers.frames(self._frames, b, *size)
         renderers.check_out(out, b, *size)
         _gl.submit(self._draw, cameras, poses, mask, out).result()
         return out

@@ -141,10 +141,7 @@ class Handle:
         mask = renderers.check_mask(mask, b)
         with self._lock:
             if out is None:
-                if self._frames is None or self._frames.ids.shape != (b, *size):
-                    shapes = (((b, *size, 3), np.uint8), ((b, *size), np.float32), ((b, *size), np.int32))
-                    self._frames = scenes.Frames(*(np.zeros(*shape) for shape in shapes))
-                out = self._frames
+                out = self._frames = renderers.frames(self._frames, b, *size)
             renderers.check_out(out, b, *size)
             axes = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))
             rows, chosen = np.asarray(cameras.scene), np.flatnonzero(mask)
