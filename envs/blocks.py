@@ -27,7 +27,6 @@ recombination.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -48,41 +47,13 @@ FOV = stages.FOV
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(orbits.Options):
     """Options of the environment and of its streams."""
 
     n_parts: Literal[5, 7] = 5
     """Cubes of a training object; the split `new-count` has the other number."""
     colours: Literal["object", "parts"] = "object"
     """Who has a hue of its own: the object, whose parts then differ in brightness alone; or every part."""
-    turn: float = math.pi / 12
-    """Radians around the object of a step to the left or right."""
-    tilt: float = 0.15
-    """Radians of a step up or down."""
-    max_steps: int = 50
-    """Time limit of an episode."""
-    image_size: int = 64
-    """Height and width of the environment's pictures, unless another size is asked for."""
-    shadows: bool = False
-    """Whether the sun casts hard shadows."""
-    supersample: int = 2
-    """Rays per pixel, along each edge of it."""
-    renderer: str = "raycast"
-    """Which of `scenes.renderers` draws."""
-
-    def __post_init__(self):
-        limits = {"max_steps": (1, 10**9), "turn": (1e-3, math.pi), "tilt": (1e-3, math.pi), "supersample": (1, 8)}
-        errors.within("blocks", self, limits | {"image_size": (1, 4096)})
-
-    @classmethod
-    def tiny(cls) -> "Config":
-        """Small pictures, for tests."""
-        return cls(image_size=16)
-
-    @property
-    def look(self) -> dict[str, bool | int]:
-        """The options of the renderer."""
-        return {"shadows": self.shadows, "supersample": self.supersample}
 
     @property
     def scenery(self) -> family.Config:

@@ -26,7 +26,6 @@ Splits: those of `scenes.objects`: train, test, new-colours, new-shapes, new-siz
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -47,37 +46,8 @@ FOV = stages.FOV
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(orbits.Options):
     """Options of the environment and of its streams."""
-
-    turn: float = math.pi / 12
-    """Radians around the object of a step to the left or right."""
-    tilt: float = 0.15
-    """Radians of a step up or down."""
-    max_steps: int = 50
-    """Time limit of an episode."""
-    image_size: int = 64
-    """Height and width of the environment's pictures, unless another size is asked for."""
-    shadows: bool = False
-    """Whether the sun casts hard shadows."""
-    supersample: int = 2
-    """Rays per pixel, along each edge of it."""
-    renderer: str = "raycast"
-    """Which of `scenes.renderers` draws."""
-
-    def __post_init__(self):
-        limits = {"max_steps": (1, 10**9), "turn": (1e-3, math.pi), "tilt": (1e-3, math.pi), "supersample": (1, 8)}
-        errors.within("objects", self, limits | {"image_size": (1, 4096)})
-
-    @classmethod
-    def tiny(cls) -> "Config":
-        """Small pictures, for tests."""
-        return cls(image_size=16)
-
-    @property
-    def look(self) -> dict[str, bool | int]:
-        """The options of the renderer."""
-        return {"shadows": self.shadows, "supersample": self.supersample}
 
     @property
     def scenery(self) -> family.Config:

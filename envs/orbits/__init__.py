@@ -1,5 +1,6 @@
 """Eyes that go around one object on a sphere: what the worlds of `blocks` and `objects` share."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -13,13 +14,47 @@ import envs
 import scenes
 from envs import interventions
 from scenes import viewpoints
-from scenes.kit import plugins, seeds
+from scenes.kit import errors, plugins, seeds
 from scenes.solids import stages
 
 MOVES = np.array([[-1, 0], [1, 0], [0, 1], [0, -1]])
 """Steps of azimuth and of elevation of each action: left, right (as seen by the eye, so left is clockwise from above), up
 and down."""
 _STARTS = seeds.derive(envs.ROOT, "orbits", "starts")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options that both environments have."""
+
+    turn: float = math.pi / 12
+    """Radians around the object of a step to the left or right."""
+    tilt: float = 0.15
+    """Radians of a step up or down."""
+    max_steps: int = 50
+    """Time limit of an episode."""
+    image_size: int = 64
+    """Height and width of the environment's pictures, unless another size is asked for."""
+    shadows: bool = False
+    """Whether the sun casts hard shadows."""
+    supersample: int = 2
+    """Rays per pixel, along each edge of it."""
+    renderer: str = "raycast"
+    """Which of `scenes.renderers` draws."""
+
+    def __post_init__(self):
+        limits = {"max_steps": (1, 10**9), "turn": (1e-3, math.pi), "tilt": (1e-3, math.pi), "supersample": (1, 8)}
+        errors.within(type(self).__module__.rpartition(".")[2], self, limits | {"image_size": (1, 4096)})
+
+    @classmethod
+    def tiny(cls):
+        """Small pictures, for tests."""
+        return cls(image_size=16)
+
+    @property
+    def look(self) -> dict[str, bool | int]:
+        """The options of the renderer."""
+        return {"shadows": self.shadows, "supersample": self.supersample}
 
 
 def sensor_spaces(size: tuple[int, int], k: int) -> dict[str, spaces.Space]:
