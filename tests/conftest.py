@@ -21,17 +21,19 @@ sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _hook = install_import_hook(PACKAGES, "checker.check")
 
 
-class Kernels(importlib.machinery.PathFinder):
-    """Imports numba's sources as they are: checked functions can neither be compiled nor cached."""
+class Unchecked(importlib.machinery.PathFinder):
+    """Imports some modules as they are: numba's sources, since checked functions can neither be compiled nor cached, and
+    the algebra of sets, whose hundred thousand small calls take fifty times as long when checked."""
 
     SOURCES = ("scenes.renderers.kernels", "envs.physics.calls", "envs.physics.hamiltonian", "learners.nets.points")
+    SOURCES += ("scenes.factors.distributions",)
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
         return super().find_spec(fullname, path, target) if fullname.startswith(cls.SOURCES) else None
 
 
-sys.meta_path.insert(0, Kernels)
+sys.meta_path.insert(0, Unchecked)
 
 # MuJoCo's own Renderer, which some tests compare with, takes a library that wants a display unless told otherwise.
 os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
