@@ -23,6 +23,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 
+from agents.training import state as training
 from scenes.kit import errors
 
 
@@ -52,11 +53,20 @@ class Config:
     """Gradients are scaled down to this norm."""
     hidden: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers, of the policy and again of the critic."""
+    spread: float = 1.0
+    """Deviation of continuous actions at first, in halves of their range; their mean begins in its middle."""
+    reward_scale: float = 1.0
+    """What rewards are multiplied by before the critic learns them; it learns best where returns are near one."""
 
     def __post_init__(self):
         limits = {"n_steps": (1, 10**6), "batch_size": (2, 10**9), "n_epochs": (1, 10**4), "learning_rate": (0.0, 1.0)}
         limits |= {"gamma": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "clip_range": (1e-9, 10.0), "ent_coef": (0.0, 1e3)}
-        limits |= {"vf_coef": (0.0, 1e3), "max_grad_norm": (1e-9, 1e9)}
+        limits |= {
+            "vf_coef": (0.0, 1e3),
+            "max_grad_norm": (1e-9, 1e9),
+            "spread": (1e-3, 1e3),
+            "reward_scale": (1e-9, 1e9),
+        }
         errors.within("ppo", self, limits)
         if any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"ppo: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
@@ -65,37 +75,6 @@ class Config:
     def tiny(cls) -> "Config":
         """Small enough for a test."""
         return cls(n_steps=8, batch_size=32, n_epochs=2, hidden=(16,))
-
-
-class Generators:
-    """The two global generators that Stable-Baselines3 draws from (torch: actions; numpy: minibatches), scoped.
-
-    Within `with generators:` the global state is ours; outside, everybody else's, untouched. So a run repeats whatever
-    else happens in the process, and its generators can be written to a checkpoint.
-
-    Args:
-        seed: Of both.
-    """
-
-    def __init__(self, seed: int):
-        self.torch_state = torch.Generator().manual_seed(seed % 2**63).get_state()
-        # NPY002 asks for Generator objects; Stable-Baselines3 draws from the legacy global one, so this is what is
-        # scoped.
-        words = np.random.SeedSequence(seed).generate_state(4)
-        self.numpy_state = np.random.RandomState(words).get_state(legacy=False)
-        self._outside: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._outside.append((torch.get_rng_state(), np.random.get_state(legacy=False)))  # noqa: NPY002
-        torch.set_rng_state(self.torch_state)
-        np.random.set_state(self.numpy_state)  # noqa: NPY002
-
-    def __exit__(self, *_: object) -> None:
-        self.torch_state = torch.get_rng_state()
-        self.numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
-        outside_torch, outside_numpy = self._outside.pop()
-        torch.set_rng_state(outside_torch)
-        np.random.set_state(outside_numpy)  # noqa: NPY002
 
 
 def network(config: Config, observation_space: spaces.Space, action_space: spaces.Space) -> ActorCriticPolicy:
@@ -128,7 +107,7 @@ class Agent:
                 errors.USAGE,
             )
         self.venv = venv
-        self.generators = Generators(seed)
+        self.generators = training.Generators(seed)
         with self.generators, warnings.catch_warnings():
             # It warns of a last minibatch that is smaller than the others, which is harmless.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
@@ -150,6 +129,12 @@ class Agent:
             )
         self.model.set_logger(Logger(folder=None, output_formats=[]))
         self.rollout_steps = size
+        venv.reward_scale = config.reward_scale
+        if isinstance(space := venv.action_space, spaces.Box) and space.is_bounded():
+            # Its Gaussian begins at zero and of unit deviation, whatever the actions' range.
+            low, high = torch.as_tensor(space.low).ravel(), torch.as_tensor(space.high).ravel()
+            self.policy.action_net.bias.data.copy_((low + high) / 2)
+            self.policy.log_std.data.copy_((config.spread * (high - low) / 2).log())
 
     @property
     def env_steps(self) -> int:
@@ -175,11 +160,7 @@ class Agent:
         names |= {"clip_fraction": "clipped", "explained_variance": "explained_variance"}
         metrics = {ours: float(logged[f"train/{theirs}"]) for theirs, ours in names.items()}
         metrics["entropy"] *= -1
-        if not np.isfinite(metrics["loss"]):
-            raise errors.CaveError(f"the loss is {metrics['loss']} after {self.env_steps} env steps")
-        for name, value in self.policy.named_parameters():
-            if not torch.isfinite(value).all():
-                raise errors.CaveError(f"{name} is not finite after {self.env_steps} env steps")
+        training.check(self.policy, metrics["loss"], self.env_steps)
         return metrics
 
     def act(self, observations: Any, deterministic: bool = False) -> np.ndarray:
@@ -189,57 +170,20 @@ class Agent:
 
     def state_dict(self) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         """Everything that the next `learn` depends on, the worlds included: groups of tensors, and plain JSON."""
-        numpy_state = self.generators.numpy_state
         groups = {f"venv.{name}": group for name, group in self.venv.state_dict().items()}
-        groups["policy"] = self.policy.state_dict()
-        groups["optimiser"] = {
-            f"{index}.{name}": value
-            for index, slots in self.policy.optimizer.state_dict()["state"].items()
-            for name, value in slots.items()
-        }
-        groups["generators"] = {
-            "torch": self.generators.torch_state,
-            "numpy": numpy_state["state"]["key"].astype(np.int64),
-        }
-        last = self.model._last_obs
-        if last is not None:
-            groups["last"] = dict(last) if isinstance(last, dict) else {"vector": last}
-            groups["last_starts"] = {"starts": self.model._last_episode_starts}
-        state = {
-            "env_steps": self.env_steps,
-            "n_updates": self.model._n_updates,
-            "numpy_position": int(numpy_state["state"]["pos"]),
-            "numpy_has_gauss": int(numpy_state["has_gauss"]),
-            "numpy_gauss": float(numpy_state["gauss"]),
-        }
-        return groups, state
+        groups |= {"policy": self.policy.state_dict(), "optimiser": training.slots(self.policy.optimizer)}
+        groups["generators"], plain = self.generators.state_dict()
+        groups |= training.last_seen(self.model)
+        return groups, {"env_steps": self.env_steps, "n_updates": self.model._n_updates, **plain}
 
     def load_state_dict(self, groups: dict[str, dict[str, Any]], state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
-        prefix = "venv."
-        venv = {name.removeprefix(prefix): group for name, group in groups.items() if name.startswith(prefix)}
-        self.venv.load_state_dict({"world": {}, "memory": {}, **venv})
+        self.venv.load_state_dict(training.worlds(groups))
         self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in groups["policy"].items()})
-        optimiser = self.policy.optimizer.state_dict()
-        for key, value in groups.get("optimiser", {}).items():
-            index, name = key.split(".")
-            optimiser["state"].setdefault(int(index), {})[name] = torch.as_tensor(value)
-        self.policy.optimizer.load_state_dict(optimiser)
-        self.generators.torch_state = torch.as_tensor(groups["generators"]["torch"])
-        key = np.asarray(groups["generators"]["numpy"], np.uint32)
-        self.generators.numpy_state = {
-            "bit_generator": "MT19937",
-            "state": {"key": key, "pos": state["numpy_position"]},
-            "has_gauss": state["numpy_has_gauss"],
-            "gauss": state["numpy_gauss"],
-        }
-        self.model.num_timesteps = state["env_steps"]
-        self.model._n_updates = state["n_updates"]
-        if "last" in groups:
-            last = {name: np.asarray(value) for name, value in groups["last"].items()}
-            is_dict = isinstance(self.venv.observation_space, spaces.Dict)
-            self.model._last_obs = last if is_dict else last["vector"]
-            self.model._last_episode_starts = np.asarray(groups["last_starts"]["starts"], bool)
+        training.load_slots(self.policy.optimizer, groups.get("optimiser", {}))
+        self.generators.load_state_dict(groups["generators"], state)
+        self.model.num_timesteps, self.model._n_updates = state["env_steps"], state["n_updates"]
+        training.load_last_seen(self.model, groups, isinstance(self.venv.observation_space, spaces.Dict))
 
 
 def _policy_class(observation_space: spaces.Space) -> type[ActorCriticPolicy]:

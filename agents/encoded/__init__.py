@@ -37,6 +37,8 @@ class EncodedVecEnv(VecEnv):
     def __init__(self, world: Any, sight: State | Pixels | Codes):
         self.world = world
         self.sight = sight
+        self.reward_scale = 1.0
+        """What the rewards that are given out are multiplied by; `finished` and infos tell them as they were."""
         self.finished: list[tuple[float, int, bool]] = []
         """Return, length and success of the episodes that ended since somebody emptied this list."""
         self.render_mode = None
@@ -76,7 +78,7 @@ class EncodedVecEnv(VecEnv):
         if not dones.any():
             observation, self._memory = self.sight.see(sensors, memory)
             self._check(observation, rewards, np.arange(self.num_envs))
-            return observation, rewards, dones, infos
+            return observation, rewards * np.float32(self.reward_scale), dones, infos
         # Last observations, seen with the old memory, are rows behind those of the worlds as they go on: one call for
         # an encoder, to which a few rows cost nearly as much as all.
         rows = np.flatnonzero(dones)
@@ -102,7 +104,7 @@ class EncodedVecEnv(VecEnv):
             }
         self._returns[rows] = 0
         self._lengths[rows] = 0
-        return _rows(observation, slice(self.num_envs)), rewards, dones, infos
+        return _rows(observation, slice(self.num_envs)), rewards * np.float32(self.reward_scale), dones, infos
 
     def _check(self, observation, rewards, worlds) -> None:
         """Stop at the boundary, where world and field are known, rather than in a distribution's constructor."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from agents import encoded, ppo
 from scenes.kit import errors
@@ -119,3 +120,23 @@ def test_weights_that_stop_being_finite_are_named(guess):
     agent.model.logger.name_to_value.update({f"train/{name}": 0.0 for name in _LOGGED})
     with pytest.raises(errors.CaveError, match=r"value_net\.bias is not finite after 64 env steps"):
         agent.learn()
+
+
+def test_continuous_actions_begin_in_the_middle_of_their_range_and_as_wide_as_told(guess):
+    world = guess(4)
+    world.action_space = spaces.Box(np.float32([0, -3]), np.float32([1, 5]))
+    agent = ppo.make(ppo.Config(n_steps=8, batch_size=32, spread=0.1), encoded.EncodedVecEnv(world, encoded.State()), 0)
+    seen = np.random.default_rng(0).normal(size=(4000, 6)).astype(np.float32)
+    actions = agent.act(seen)
+    np.testing.assert_allclose(actions.mean(0), [0.5, 1.0], atol=0.05)
+    np.testing.assert_allclose(actions.std(0), [0.05, 0.4], rtol=0.15)
+
+
+def test_rewards_are_scaled_for_the_learner_and_told_as_they_were(guess):
+    config = ppo.Config(n_steps=16, batch_size=32, reward_scale=0.25)
+    venv = worlds(guess, encoded.State())
+    agent = ppo.make(config, venv, seed=1)
+    agent.learn()
+    # The value of an episode that was cut off is added to its last reward.
+    paid = agent.model.rollout_buffer.rewards
+    assert (paid == 0.25).any() and {earned for earned, _, success in venv.finished if success} == {1.0}

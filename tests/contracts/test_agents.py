@@ -13,6 +13,7 @@ from envs import rooms
 from scenes.kit import options, plugins, runs
 
 NAMES = plugins.names("agents")
+ACTIONS = {"sac": "continuous"}
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,8 @@ def one_thread():
 
 def make(name, seed=3, n=4):
     sight = encoded.State()
-    world = envs.make("rooms", dataclasses.replace(rooms.Config.tiny(), max_steps=9), n, "train", 5, sight.sensors)
+    config = dataclasses.replace(rooms.Config.tiny(), max_steps=9, actions=ACTIONS.get(name, "discrete"))
+    world = envs.make("rooms", config, n, "train", 5, sight.sensors)
     module = agents.load_agent(name)
     return module.make(module.Config.tiny(), encoded.EncodedVecEnv(world, sight), seed)
 
