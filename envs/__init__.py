@@ -22,7 +22,8 @@ says where learners look from; and with `Views` another, for films:
     views(config, split, seed, index, n_views) -> (Scenes of b scenes, poses b v 5)
     tour(config, n) -> poses n 5 of a smooth path once around
 
-Its own `NUISANCE` and `DYNAMICS` go before those of the family (see `scenes`).
+Its own `NUISANCE` and `DYNAMICS` go before those of the family (see `scenes`). Where solids of a family's scenes move, the
+`World` has a method `scenes()` that gives them as they are now; elsewhere they are what the factors say.
 
 Where it has no family (`gymnasium`), scenes are moments while somebody plays at random, `Images` what its own cameras see.
 

@@ -199,9 +199,10 @@ class Pool:
         """
         self._again(_RESET, rows)
 
-    def step(self) -> None:
-        """Move all worlds that are not lost, from what is given."""
-        self._run(_STEP, np.flatnonzero(~self.lost))
+    def step(self, rows: Int[np.ndarray, " r"] | None = None) -> None:
+        """Move worlds, those of `rows` or all, from what is given; those that are lost are passed by."""
+        rows = np.arange(self.n) if rows is None else rows
+        self._run(_STEP, rows[~self.lost[rows]])
 
     def save(self) -> UInt8[np.ndarray, "n d"]:
         """The states of all worlds, padded; empty ones of those that are lost."""

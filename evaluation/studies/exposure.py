@@ -34,7 +34,8 @@ def fields(subject: Subject, tests: Iterable[str], trained: str = "train") -> di
     nuisance, dynamics = (declared(module, what) for what in ("NUISANCE", "DYNAMICS"))
     found = {}
     for name in tests:
-        told = tiers.tier(encoder, policy, splits[name], nuisance, dynamics)
+        elsewhere = splits[name].simulator != policy.simulator
+        told = tiers.tier(encoder, policy, splits[name], nuisance, dynamics, elsewhere)
         found[name] = {"tier": told.name, "apart": told.factors}
     return found
 
@@ -57,4 +58,5 @@ def _saw(env: str, card: dict[str, Any]) -> factors.Split | None:
 
 def split_hash(split: factors.Split) -> str:
     """Hash of a split's distributions, as twelve hexadecimal digits; how objects are made to fit is not part of it."""
-    return options.config_hash([split.name, *map(repr, (split.scene, *split.objects.support))])
+    simulator = [split.simulator] if split.simulator else []
+    return options.config_hash([split.name, *map(repr, (split.scene, *split.objects.support)), *simulator])

@@ -192,6 +192,8 @@ class Split:
     """The split whose fresh samples these are; None: a condition of its own, which must not overlap training."""
     novel: tuple[str, ...] = ()
     """Factors that set it apart from training, named in errors and reports."""
+    simulator: str = ""
+    """What moves its scenes, where there is a choice."""
 
     def sample(self, seed: int, index) -> dict[str, np.ndarray]:
         """Factors of scenes `index` (integers, shape (b,)): arrays of shape (b,), those of objects (b, width), padded.

@@ -42,7 +42,10 @@ def zone(u: Float[np.ndarray, "*b 2"], lowest: float, highest: float) -> tuple[n
 
 
 def on_sphere(
-    azimuth: Float[np.ndarray, "*b"], elevation: Float[np.ndarray, "*b"], radius: float, aim: float
+    azimuth: Float[np.ndarray, "*b"],
+    elevation: Float[np.ndarray, "*b"],
+    radius: float | Float[np.ndarray, "*b"],
+    aim: float,
 ) -> Float32[np.ndarray, "*b 5"]:
     """Cameras so many radians around the z axis and up, `radius` metres from the point `aim` metres up that axis, at
     which they look; their yaw lies in [-pi, pi)."""
