@@ -102,11 +102,12 @@ class _Worker:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self.wire], [], [], left)[0]:
                 return f"its worker process has not answered for {patience:g} s"
-            with contextlib.suppress(ConnectionError):
+            part = b""
+            with contextlib.suppress(ConnectionError):  # as one may say who died before it read all
                 part = self.wire.recv(4096)
-                said += part
             if not part:
                 return self._death()
+            said += part
         return None if said[:1] == _DONE else said[1:].decode(errors="replace").strip()
 
     def send(self, command: bytes) -> None:
