@@ -5,11 +5,12 @@
     python -m envs.benchmark rooms --device cuda --n-scenes 8192
     python -m envs.benchmark gymnasium --all --sheet side-by-side.png
     python -m envs.benchmark pybullet
+    python -m envs.benchmark simulators
 
 Pictures, also of a mesh of 10,000 triangles, are compared with MuJoCo's own renderer on the same scenes, where there is
 OpenGL for it. `rooms --plot FILE.png` draws the cost of a frame against pixels, solids and batch; `gymnasium --sheet
 FILE.png`, our pictures beside MuJoCo's. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer
-and by ours.
+and by ours; `simulators`, the arm of `reach` in MuJoCo and in PyBullet: how far its hands come to be apart.
 """
 
 import dataclasses
@@ -28,6 +29,10 @@ def main(argv: list[str]) -> list[speed.Row]:
     """Measure what a command line asks for, and print it as a table; returns its rows."""
     if argv[:1] == ["pybullet"]:
         return bullet.main(argv[1:])
+    if argv[:1] == ["simulators"]:
+        from envs.speed import simulators  # here, since it is MuJoCo's
+
+        return simulators.main(argv[1:])
     name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
     module = plugins.load("envs", name, "environment")
     if hasattr(module, "family"):

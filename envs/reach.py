@@ -99,8 +99,8 @@ class Config:
 
     @classmethod
     def tiny(cls) -> "Config":
-        """Small pictures, for tests."""
-        return cls(image_size=16)
+        """Small pictures and short episodes, for tests."""
+        return cls(image_size=16, max_steps=50, tolerance=0.15)
 
     @property
     def look(self) -> dict[str, bool | int]:
@@ -187,7 +187,7 @@ class World(envs.World):
         self._arms = arms.make(self.simulator, n, self._refusal)
         self.joints, self.speeds = self._arms.joints, self._arms.speeds
         self.action, self.success = np.zeros((n, robots.N), np.float32), np.zeros(n, bool)
-        self._target = np.zeros((n, 3))
+        self._target, self._posture = np.zeros((n, 3)), robots.posture(self.joints)
         shape = n, family.FIRST_OBJECT + 1
         self._solids = np.zeros((*shape, 3), np.float32), np.tile(np.float32([1, 0, 0, 0]), (*shape, 1))
 
@@ -197,8 +197,13 @@ class World(envs.World):
         if factors:
             drawn = self._mixed(rows, drawn, factors)
         self._take(rows, drawn)
-        self._arms.put(rows, family.joints(drawn), np.zeros((len(rows), robots.N)))
+        self._put(rows, family.joints(drawn), np.zeros((len(rows), robots.N)))
         self.action[rows], self.success[rows] = 0, False
+
+    def _put(self, rows: np.ndarray, joints: np.ndarray, speeds: np.ndarray) -> None:
+        """Put the arms of worlds `rows` into a posture, moving so fast."""
+        self._arms.put(rows, joints, speeds)
+        self._posture = robots.posture(self.joints)
 
     def _drawn(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Factors in which palm and ball are apart."""
@@ -266,6 +271,7 @@ class World(envs.World):
         self.action[...] = actions
         before = self._away()
         self.cut[...] = self._arms.step(actions.astype(np.float64) * robots.SPEED)
+        self._posture = robots.posture(self.joints)
         after = self._away()
         self.success = (after <= self.config.tolerance) & ~self.cut
         # The potential, minus the distance, is zero in the state after the last.
@@ -275,7 +281,7 @@ class World(envs.World):
 
     def _away(self) -> np.ndarray:
         """Metres between palms and balls."""
-        return np.linalg.norm(robots.posture(self.joints).palm - self._target, axis=1)
+        return np.linalg.norm(self._posture.palm - self._target, axis=1)
 
     def read(self, rows):
         """The sensors asked for, of some worlds."""
@@ -283,7 +289,7 @@ class World(envs.World):
         pose = family.eyes({name: value[rows] for name, value in self._factors.items()})
         out = {"pose": pose, "action": self.action[rows]}
         out["goal"] = target if self.config.goal == "position" else np.zeros((len(rows), 0))
-        posture = robots.posture(self.joints[rows])
+        posture = self._posture[rows]
         state = [self.joints[rows], self.speeds[rows], posture.palm, target]
         out["state"] = np.clip(np.concatenate(state, 1), -self._ends, self._ends)
         if self._wanted:
@@ -298,7 +304,7 @@ class World(envs.World):
 
     def scenes(self) -> scenes.Scenes:
         """The scenes as they are now."""
-        return family.build(self.config.scenery, self._factors, robots.posture(self.joints))
+        return family.build(self.config.scenery, self._factors, self._posture)
 
     def facts(self):
         """`factors`, the joints among them where the episode began; `success`, whether the ball was reached."""
@@ -307,7 +313,7 @@ class World(envs.World):
 
     def scripted(self):
         """Moves the palm straight towards the ball (damped least squares: Wampler, 1986)."""
-        posture = robots.posture(self.joints)
+        posture = self._posture
         jacobian = posture.jacobian()
         square = jacobian @ jacobian.transpose(0, 2, 1) + _PLAYER_DAMPING**2 * np.eye(3)
         wanted = _PLAYER_GAIN * (self._target - posture.palm)
@@ -317,4 +323,4 @@ class World(envs.World):
     def load_state_dict(self, state):
         """Put back what `state_dict` gave."""
         super().load_state_dict(state)
-        self._arms.put(np.arange(self.n), self.joints.copy(), self.speeds.copy())
+        self._put(np.arange(self.n), self.joints.copy(), self.speeds.copy())

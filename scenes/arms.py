@@ -209,7 +209,7 @@ def ring_poses(config: Config, key: int, index, n_views: int) -> Float32[np.ndar
     return viewpoints.ring(key, np.asarray(index), n_views, *RING, AIM)
 
 
-def eyes(factors: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "b 5"]:
+def eyes(factors: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "*b 5"]:
     """Poses of the cameras that factors say: they look at the arm from before it."""
     azimuth, elevation, distance = (factors[f"camera_{name}"] for name in ("azimuth", "elevation", "distance"))
     return viewpoints.on_sphere(azimuth, elevation, distance, AIM)

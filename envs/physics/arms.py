@@ -156,8 +156,8 @@ def make(simulator: str, n: int, refusal: Callable[[int, str], Exception], **opt
 
 
 def toward(joints: Float64[np.ndarray, "n 9"], wanted: Float64[np.ndarray, "n 9"]) -> Float64[np.ndarray, "n 9"]:
-    """The speeds nearest to those wanted that lead no joint past its ends within a step."""
-    return np.clip(wanted, np.minimum((robots.LOW - joints) / DT, 0), np.maximum((robots.HIGH - joints) / DT, 0))
+    """The speeds nearest to those wanted that lead no joint past its ends within a step, and back those that sank past."""
+    return np.clip(wanted, (robots.LOW - joints) / DT, (robots.HIGH - joints) / DT)
 
 
 @functools.cache

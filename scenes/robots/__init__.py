@@ -172,6 +172,9 @@ class Posture:
     rotation: Float64[np.ndarray, "b n 4"]
     """Of each link's frame; unit quaternions (w, x, y, z)."""
 
+    def __getitem__(self, rows: np.ndarray) -> "Posture":
+        return Posture(self.origin[rows], self.rotation[rows])
+
     @functools.cached_property
     def axes(self) -> Float64[np.ndarray, "b n 3 3"]:
         """Of each link's frame, as the columns of matrices."""

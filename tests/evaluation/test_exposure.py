@@ -85,3 +85,20 @@ def test_hashes_of_splits_tell_them_apart_and_repeat(splits):
     assert {name: exposure.split_hash(split) for name, split in splits.items()} == hashes
     other = envs.module("rooms").splits(rooms.Config(n_objects=2))
     assert exposure.split_hash(other["train"]) != hashes["train"]
+
+
+def test_another_simulator_is_a_tier_of_its_own(tmp_path):
+    pytest.importorskip("pybullet")
+    reach = envs.module("reach")
+    ours, theirs = (reach.Config(simulator=name) for name in ("mujoco", "pybullet"))
+    (tmp_path / "policy").mkdir()
+    card = {"env": "reach", "env_config": options.to_dict(ours), "split": "train"}
+    (tmp_path / "policy" / "card.json").write_text(json.dumps(card))
+    for config, home, away in ((ours, "test", "other-simulator"), (theirs, "other-simulator", "test")):
+        tested = Subject(learner="gqn", env="reach", env_config=config, policy=tmp_path)
+        told = exposure.fields(tested, (home, away, "new-masses"))
+        assert told[home] == {"tier": tiers.FRESH_SEEDS, "apart": ()}
+        assert told[away] == {"tier": tiers.OTHER_SIMULATOR, "apart": ()}
+        tier = tiers.DYNAMICS if config is ours else tiers.OTHER_SIMULATOR
+        assert told["new-masses"] == {"tier": tier, "apart": ("mass",)}
+    assert exposure.split_hash(reach.splits(ours)["train"]) != exposure.split_hash(reach.splits(theirs)["train"])
