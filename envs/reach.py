@@ -78,8 +78,8 @@ class Config:
     """Reward per metre by which the palm comes nearer; 0: only reaching pays."""
     discount: float = 0.99
     """Of the shaping term: the agent's own."""
-    cameras: Literal["ring", "front"] = "ring"
-    """Where learners look from: all around the arm, or where the environment's own camera stands in training."""
+    cameras: Literal["ring", "free"] = "ring"
+    """Where learners look from: a ring all around the arm; or wherever the environment's camera may stand in training."""
     image_size: int = 64
     """Height and width of the environment's pictures, unless another size is asked for."""
     shadows: bool = False
@@ -92,7 +92,7 @@ class Config:
     def __post_init__(self):
         limits = {"tolerance": (0.01, 0.5), "max_steps": (1, 10**9), "image_size": (1, 4096), "supersample": (1, 8)}
         errors.within("reach", self, limits)
-        choices = {"simulator": arms.SIMULATORS, "goal": ("position", "seen"), "cameras": ("ring", "front")}
+        choices = {"simulator": arms.SIMULATORS, "goal": ("position", "seen"), "cameras": ("ring", "free")}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:
                 raise errors.unknown(f"{name} of reach", getattr(self, name), accepted)
@@ -137,7 +137,7 @@ def views(
     if split not in known:
         raise errors.unknown("split", split, known)
     batch = family.build(config.scenery, known[split].sample(seed, index))
-    poses = family.ring_poses if config.cameras == "ring" else family.front_poses
+    poses = family.ring_poses if config.cameras == "ring" else family.free_poses
     return batch, poses(config.scenery, seeds.derive(seed, "views", split), index, n_views)
 
 

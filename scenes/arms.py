@@ -215,7 +215,7 @@ def eyes(factors: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "*b 5"]:
     return viewpoints.on_sphere(azimuth, elevation, distance, AIM)
 
 
-def front_poses(config: Config, key: int, index, n_views: int) -> Float32[np.ndarray, "b {n_views} 5"]:
+def free_poses(config: Config, key: int, index, n_views: int) -> Float32[np.ndarray, "b {n_views} 5"]:
     """Cameras where the environment's may stand in training.
 
     Row i depends on `key`, `index[i]` and the view's number alone.

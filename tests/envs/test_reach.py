@@ -175,7 +175,7 @@ def test_the_other_simulator_is_a_split_where_it_is_installed(monkeypatch):
 
 
 def test_learners_may_look_from_where_the_environment_does():
-    for cameras, front in (("ring", False), ("front", True)):
+    for cameras, front in (("ring", False), ("free", True)):
         drawn = envs.stream("reach", reach.Config(cameras=cameras), "Views", "train", 0, 8, (8, 8), 3).draw(0)
         assert (drawn["poses"][..., 0] > 1.5).all() == front
         assert len(np.unique(drawn["poses"].reshape(-1, 5), axis=0)) == 24
