@@ -33,6 +33,7 @@ PyBullet is installed).
 """
 
 import dataclasses
+import weakref
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -184,7 +185,8 @@ class World(envs.World):
         self._handle = None
         self._factors: dict[str, np.ndarray] = {}
         self.simulator = self._split.simulator
-        self._arms = arms.make(self.simulator, n, self._refusal)
+        whose = weakref.proxy(self)  # so that the simulator's processes end with this world, and not at some later time
+        self._arms = arms.make(self.simulator, n, lambda row, why: whose._refusal(row, why))
         self.joints, self.speeds = self._arms.joints, self._arms.speeds
         self.action, self.success = np.zeros((n, robots.N), np.float32), np.zeros(n, bool)
         self._target, self._posture = np.zeros((n, 3)), robots.posture(self.joints)

@@ -53,7 +53,7 @@ LIMITS = {
     "floor_hue": (0.0, 1.0), "floor_texture": (0, len(FLOOR_TEXTURES) - 1),
     "arm_hue": (0.0, 1.0), "arm_texture": (0, len(ARM_TEXTURES) - 1), "light_elevation": (0.0, math.pi / 2),
     "camera_elevation": (-0.2, 1.5), "camera_distance": (1.5, 3.9),
-    "mass": (0.1, 4.0), "damping": (0.0, 10.0), "friction": (0.0, 10.0),
+    "mass": (0.5, 3.0), "damping": (0.0, 3.0), "friction": (0.0, 3.0),
     "n_objects": (1, 1), "hue": (0.0, 1.0), "distance": (0.0, 2.0), "height": (0.0, 2.5),
 } | dict(zip(JOINTS, (link.limits for link in robots.LINKS), strict=True))  # fmt: skip
 """Least and largest values of factors that a scene can be built of, whatever splits draw."""

@@ -139,7 +139,8 @@ class Pool:
         n: How many.
         given: Numbers of each world that it is given: name -> how many.
         told: Numbers of each world that it tells: name -> how many.
-        refusal: The error that names a world by its row, and says why; made only when there is one.
+        refusal: The error that names a world by its row, and says why; made only when there is one. A bound method of
+            whoever holds the pool would keep both, and the processes, until Python looks for cycles.
         room: Most bytes of a saved state.
         processes: How many workers; 0: one for each core that this process may use.
         patience: Seconds in which a worker must do what it is told.
@@ -178,7 +179,7 @@ class Pool:
         self._refusal, self._patience = refusal, patience
         self._call = {"simulation": simulation, "arguments": dict(arguments), "layout": laid}
         self._workers: list[_Worker] = []
-        self._end = weakref.finalize(self, _end, self._workers, self._file)
+        self._end = weakref.finalize(self, _end, self._workers, self._file, os.getpid())
         for number in range(count):
             rows = np.arange(n * number // count, n * (number + 1) // count)
             self._workers.append(_Worker(number, rows, self._call, self._file))
@@ -265,10 +266,11 @@ class Pool:
         return lost
 
 
-def _end(workers: list[_Worker], file: int) -> None:
-    for worker in workers:
-        worker.end()
-    os.close(file)
+def _end(workers: list[_Worker], file: int, process: int) -> None:
+    if os.getpid() == process:  # a forked child has no say in its parent's workers
+        for worker in workers:
+            worker.end()
+        os.close(file)
 
 
 def serve() -> None:

@@ -95,7 +95,7 @@ def test_what_cannot_be_is_refused_and_nothing_changes():
         ({"joint_3": made.factors()["joint_3"] + 0.1}, "joint_3 says where the arm begins"),
         ({"distance": np.full((4, 1), 1.1)}, "out of reach, 0.2 to 0.88 m"),
         ({"distance": near, "height": low}, "stick in the stand"),
-        ({"mass": np.zeros(4)}, "mass must be a number from 0.1 to 4, not 0"),
+        ({"mass": np.zeros(4)}, "mass must be a number from 0.5 to 3, not 0"),
         ({"joint_7": np.full(4, 2.0)}, "joint_7 must be a number from 0 to 1.2"),
     ):
         with pytest.raises(errors.CaveError, match=why) as caught:
@@ -160,8 +160,21 @@ def test_pybullet_plays_the_same_episodes():
     assert reached.all()
     with pytest.raises(errors.CaveError, match=r"reach, world 1 \(seed 6.*not one of"):
         theirs.step(np.where(np.arange(4)[:, None] == 1, np.nan, np.zeros((4, 9))))
-    ours.intervene({"mass": np.full(4, 2.0)})
     theirs.intervene({"mass": np.full(4, 2.0)})
+    config = theirs.config
+    workers = [worker.process for worker in theirs._arms._pool._workers]
+    del theirs
+    assert all(worker.returncode is not None for worker in workers), "processes outlive their world"
+    single = envs.single("reach", config, seed=5, sensors=ALL)
+    again.reset(seeds=again.seeds)
+    seen, _ = single.reset(seed=5)
+    for _ in range(8):
+        row = {name: value[0] for name, value in again.observe().items()}
+        assert all(np.array_equal(seen[name], row[name]) for name in ALL)
+        action = again.random()
+        reward = again.step(action)[0]
+        seen, alone, *_ = single.step(action[0])
+        assert reward[0] == alone
 
 
 def test_the_other_simulator_is_a_split_where_it_is_installed(monkeypatch):
