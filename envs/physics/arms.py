@@ -16,7 +16,7 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from xml.etree import ElementTree
 
 import mujoco
@@ -121,8 +121,14 @@ def have_pybullet() -> bool:
     return importlib.util.find_spec("pybullet") is not None
 
 
+@runtime_checkable
 class Arms(Protocol):
     """`n` arms in a simulator."""
+
+    joints: Float64[np.ndarray, "n 9"]
+    """Radians, as they are now."""
+    speeds: Float64[np.ndarray, "n 9"]
+    """Radians a second."""
 
     def dress(self, rows: Int[np.ndarray, " r"], dynamics: Float64[np.ndarray, "r 3"]) -> None:
         """Give arms `rows` their `DYNAMICS`, as multiples of what `scenes.robots` says."""
@@ -137,7 +143,7 @@ class Arms(Protocol):
         """Let go of processes, if there are any."""
 
 
-def make(simulator: str, n: int, refusal: Callable[[int, str], Exception], **options: Any) -> "Mujoco | Bullet":
+def make(simulator: str, n: int, refusal: Callable[[int, str], Exception], **options: Any) -> Arms:
     """`n` arms in one of `SIMULATORS`; arguments as for `workers.Pool`.
 
     Raises:
@@ -167,12 +173,7 @@ def model() -> mujoco.MjModel:
 
 
 class Mujoco:
-    """Arms in MuJoCo.
-
-    Attributes:
-        joints: Float64 n 9, radians.
-        speeds: Float64 n 9, radians a second.
-    """
+    """Arms in MuJoCo."""
 
     def __init__(self, n: int):
         self.joints, self.speeds = np.zeros((2, n, robots.N))
@@ -213,12 +214,7 @@ class Mujoco:
 
 
 class Bullet:
-    """Arms in PyBullet, in worker processes.
-
-    Attributes:
-        joints: Float64 n 9, radians.
-        speeds: Float64 n 9, radians a second.
-    """
+    """Arms in PyBullet, in worker processes."""
 
     def __init__(self, n: int, refusal: Callable[[int, str], Exception], **options: Any):
         given = {"joints": robots.N, "speeds": robots.N, "dynamics": len(DYNAMICS), "wanted": robots.N}

@@ -142,6 +142,16 @@ def test_a_worker_that_hangs_is_named_and_replaced(capfd):
     assert all(process.returncode is not None for process in old)
 
 
+def test_a_forked_child_does_not_end_its_parents_workers(pool):
+    child = os.fork()
+    if not child:
+        pool.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    pool.step()
+    assert values(pool) == [2, 3, 4, 5, 6]
+
+
 def test_what_cannot_be_made_is_one_line():
     for arguments, why in (({"factor": 0}, "ValueError: a factor of zero"), ({"colour": 1}, "TypeError: .*colour")):
         with pytest.raises(errors.CaveError, match=f"Sum cannot be made in a worker process: {why}") as caught:
