@@ -2,9 +2,9 @@
 
     python -m learners.train gqn --env objects
 
-Description: one superquadric of the family `scenes.objects` hovers above a ground, turned as on a turntable. An eye goes
-around it on a sphere of radius 3 m and always looks at its middle, 1.2 m up. The stream `Geometry` has points with exact
-signed distances beside posed pictures.
+Description: one solid of the family `scenes.objects`, a superquadric or, with `solids="csg"`, three parts united, cut and
+cut away, hovers above a ground, turned as on a turntable. An eye goes around it on a sphere of radius 3 m and always looks
+at its middle, 1.2 m up. The stream `Geometry` has points with exact signed distances beside posed pictures.
 
 Actions: discrete: 0 goes left by `turn`, 1 right; 2 goes up by `tilt`, 3 down, between -0.3 and 1.2 radians above the
 level of the object's middle.
@@ -27,7 +27,7 @@ Splits: those of `scenes.objects`: train, test, new-colours, new-shapes, new-siz
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
@@ -49,10 +49,13 @@ FOV = stages.FOV
 class Config(orbits.Options):
     """Options of the environment and of its streams."""
 
+    solids: Literal["superquadrics", "csg"] = "superquadrics"
+    """What an object is: a superquadric, or a union, intersection or difference of boxes, spheres and cylinders."""
+
     @property
     def scenery(self) -> family.Config:
         """The options of the family of scenes."""
-        return family.Config()
+        return family.Config(solids=self.solids)
 
 
 def extent(config: Config) -> float:
@@ -91,7 +94,7 @@ class World(envs.World):
         sensed = orbits.sensor_spaces(size, known.objects.width)
         actions = spaces.Discrete(len(orbits.MOVES))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensed)
-        self._orbit = orbits.Orbit(self, family, known)
+        self._orbit = orbits.Orbit(self, family, known, family.check)
         self.azimuth, self.elevation, self.action = (getattr(self._orbit, name) for name in self.STATE)
 
     def begin(self, rows, index, factors):
