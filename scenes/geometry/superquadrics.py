@@ -6,8 +6,9 @@ with exponents from 0.2 to 1.8: below 1 boxes with round edges, 1 an ellipsoid, 
 convex. All lie in their own axes, their middle at the origin, in float64.
 
 Why not the function above: it is no distance. The nearest point of the surface is looked for instead: it lies in the
-octant of the point itself, since all eight are alike. From every local minimum of a grid the search goes downhill until a
-step is a billionth of the octant. Outside there is one minimum, since the solid is convex; inside, one for each wall.
+octant of the point itself, since all eight are alike. From every local minimum of a grid the search goes downhill by
+Newton's method; where that does not settle (curvature is infinite at a pinched rim), by values alone, until a step is a
+billionth of the octant. Outside there is one minimum, since the solid is convex; inside, one for each wall.
 """
 
 import functools
@@ -23,7 +24,9 @@ STARTS = 4
 """Most local minima that are followed."""
 SEGMENTS = 12
 """Of a mesh, in a quarter of a turn."""
-_CHUNK, _MOST = 4096, 200
+_CHUNK, _MOST, _NEWTON = 4096, 200, 20
+_NUDGE = 0.08
+"""Begin so far from the ends of an octant, where every slope is nothing, whether the distance is least there or not."""
 _STENCIL = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)], np.float64)
 
 
@@ -42,7 +45,8 @@ def distance(
     within, points = inside(size, exponent, points), np.abs(np.asarray(points, np.float64))
     for i in range(len(points)):
         for begin in range(0, points.shape[1], _CHUNK):
-            found[i, begin : begin + _CHUNK] = _distance(size[i], exponent[i], points[i, begin : begin + _CHUNK])
+            some = slice(begin, begin + _CHUNK)
+            found[i, some] = _distance(size[i], exponent[i], points[i, some], within[i, some])
     return np.where(within, -found, found)
 
 
@@ -55,22 +59,107 @@ def inside(
     return (x ** (2 / east) + y ** (2 / east)) ** (east / north) + z ** (2 / north) < 1
 
 
-def _distance(size: np.ndarray, exponent: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _distance(size: np.ndarray, exponent: np.ndarray, points: np.ndarray, within: np.ndarray) -> np.ndarray:
     """Of points of one solid, all in its first octant: how far the nearest point of its surface is."""
     line = np.linspace(0, 1, GRID + 1)
-    near = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    # The last row lies just short of the pole, where all of it would be one point, and would not tell whereto from there.
+    north = np.append(line[:-1], 1 - 0.25 / GRID)
+    near = np.stack(np.meshgrid(north, line, indexing="ij"), -1).reshape(-1, 2)
     at = octant(size, exponent, near)[0]
-    value = (2 * points @ at.T - (at**2).sum(1)).reshape(-1, GRID + 1, GRID + 1)
-    edge = np.pad(value, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    peak = np.ones(value.shape, bool)
-    for i, j in _STENCIL.astype(int):
-        peak &= value >= edge[:, 1 + i : GRID + 2 + i, 1 + j : GRID + 2 + j]
-    value = np.where(peak, value, -np.inf).reshape(len(points), -1)
-    best = np.argpartition(-value, STARTS - 1, axis=1)[:, :STARTS]
-    row, start = np.nonzero(np.take_along_axis(value, best, 1) > -np.inf)
+    value = 2 * points @ at.T - (at**2).sum(1)
+    row, start = np.flatnonzero(~within), value[~within].argmax(1)
+    if within.any():
+        peaks, place = _peaks(value[within])
+        row, start = np.concatenate([row, np.flatnonzero(within)[peaks]]), np.concatenate([start, place])
     found = np.full(len(points), np.inf)
-    np.minimum.at(found, row, -_climb(size, exponent, points[row], near[best[row, start]]))
+    np.minimum.at(found, row, _descend(size, exponent, points[row], near[start]))
     return np.sqrt(found)
+
+
+def _peaks(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and places of the greatest local maxima of values over the grid, `STARTS` a row at most."""
+    grid = value.reshape(-1, GRID + 1, GRID + 1)
+    edge = np.pad(grid, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    # The greatest of three along one way, then of three of those along the other: of nine.
+    most = np.maximum(np.maximum(edge[:, :-2], edge[:, 1:-1]), edge[:, 2:])
+    most = np.maximum(np.maximum(most[:, :, :-2], most[:, :, 1:-1]), most[:, :, 2:])
+    row, place = np.nonzero((grid >= most).reshape(len(value), -1))
+    order = np.lexsort((-value[row, place], row))
+    row, place = row[order], place[order]
+    first = np.searchsorted(row, np.arange(len(value)))
+    keep = np.arange(len(row)) - first[row] < STARTS
+    return row[keep], place[keep]
+
+
+def _descend(size: np.ndarray, exponent: np.ndarray, points: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The least square of a distance over the octant, downhill from `near`, for each of some points."""
+    # With these coordinates (see `_curve`) what lies beyond the octant's ends is its mirror image: nothing bounds them.
+    w = np.clip(np.arccos(1 - 2 * near) / np.pi, _NUDGE, 1 - _NUDGE)
+    value, slope, bend = _terms(size, exponent, w, points)
+    radius, settled = np.full(len(w), 1.0 / GRID), np.zeros(len(w), bool)
+    active = np.arange(len(w))
+    for _ in range(_NEWTON):
+        here, g, (xx, xy, yy) = w[active], slope[:, active], bend[:, active]
+        middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+        lift = np.maximum(1e-12 * (np.abs(middle) + spread) + 1e-16 - (middle - spread), 0)
+        xx, yy = xx + lift, yy + lift
+        det = xx * yy - xy * xy
+        det = np.where(det > 0, det, 1)
+        step = np.stack([xy * g[1] - yy * g[0], xy * g[0] - xx * g[1]], 1) / det[:, None]
+        far = np.abs(step).max(1)
+        step *= np.minimum(1, radius[active] / np.maximum(far, 1e-300))[:, None]
+        guess, moved = here + step, np.abs(step).max(1)
+        there, g, h = _terms(size, exponent, guess, points[active])
+        better = there <= value[active]
+        rows = active[better]
+        w[rows], value[rows], slope[:, rows], bend[:, rows] = guess[better], there[better], g[:, better], h[:, better]
+        radius[active] = np.where(better, np.maximum(radius[active], 2 * moved), moved / 4)
+        # A full step as small as this leaves an error of its square.
+        settled[active] = (far < 1e-7) & (far <= radius[active] * 8)
+        active = active[~settled[active]]
+        if not len(active):
+            return 2 * value
+    found = 2 * value
+    found[active] = np.minimum(
+        found[active], -_climb(size, exponent, points[active], np.sin(np.pi / 2 * w[active]) ** 2)
+    )
+    return found
+
+
+def _terms(size: np.ndarray, exponent: np.ndarray, w: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Half the square of the distance from a point to a surface point, and its first and second derivatives."""
+    (high, high1, high2), (flat, flat1, flat2) = _curve(w[:, 0], exponent[0])
+    (along, along1, along2), (across, across1, across2) = _curve(w[:, 1], exponent[1])
+    a, b, c = size
+    x, y, z = a * flat * across - points[:, 0], b * flat * along - points[:, 1], c * high - points[:, 2]
+    # By the first coordinate, by the second, and by both.
+    xn, yn, zn = a * flat1 * across, b * flat1 * along, c * high1
+    xe, ye = a * flat * across1, b * flat * along1
+    slope = np.stack([x * xn + y * yn + z * zn, x * xe + y * ye])
+    nn = xn * xn + yn * yn + zn * zn + (x * a * across + y * b * along) * flat2 + z * c * high2
+    ee = xe * xe + ye * ye + (x * a * across2 + y * b * along2) * flat
+    ne = xn * xe + yn * ye + (x * a * across1 + y * b * along1) * flat1
+    return (x * x + y * y + z * z) / 2, slope, np.stack([nn, ne, ee])
+
+
+def _curve(w: np.ndarray, exponent: float) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """The u and v of `_arc`, which are t and 1 - t over (t^p + (1 - t)^p)^(1/p), each with two derivatives by w.
+
+    By t itself the curvature of what is pinched is infinite at the ends; t = sin(pi w / 2)^2 makes it finite.
+    """
+    angle = np.pi / 2 * w
+    sin, cos = np.sin(angle), np.cos(angle)
+    p, t, r = 2 / exponent, np.maximum(sin * sin, 1e-30), np.maximum(cos * cos, 1e-30)
+    t1, t2 = np.pi * sin * cos, np.pi**2 / 2 * (r - t)
+    a2, b2 = t ** (p - 2), r ** (p - 2)
+    a1, b1 = a2 * t, b2 * r
+    total = a1 * t + b1 * r
+    norm = total ** (-1 / p)
+    one = norm / total
+    two = -(p + 1) * (a1 - b1) * one / total
+    by_t = b1 * one, -a1 * one
+    bent = b1 * two - (p - 1) * b2 * one, -a1 * two - (p - 1) * a2 * one
+    return tuple((at, d * t1, dd * t1 * t1 + d * t2) for at, d, dd in zip((t * norm, r * norm), by_t, bent))
 
 
 def _climb(size: np.ndarray, exponent: np.ndarray, points: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -54,6 +54,16 @@ def test_distance_is_that_to_the_nearest_point(exponent):
     assert np.array_equal(superquadrics.inside(SIZE[None], np.array([exponent]), points[None])[0], inside)
 
 
+@pytest.mark.parametrize("exponent", [(1.5, 0.8), (1.3, 0.3), (0.3, 1.7), (0.2, 0.2), (1.8, 1.8)])
+def test_points_on_axes_and_planes_are_not_taken_in_by_symmetry(exponent):
+    """There slopes are nothing by symmetry, whether the distance is least or greatest; at a pole all is one point."""
+    rng = np.random.default_rng(6)
+    points = rng.uniform(-0.5, 0.5, (14, 3)) * (rng.random((14, 3)) < 0.4)
+    points[:4] = [(0, 0, 0.395), (0, 0, -0.3), (0.49, 0, 0), (1e-6, 2e-6, 0.38)]
+    truth = np.array([nearest(exponent, point) for point in points])
+    np.testing.assert_allclose(np.abs(one(exponent, points)), truth, atol=1e-6)
+
+
 @pytest.mark.parametrize("exponent", EXPONENTS)
 def test_distance_along_a_normal_is_how_far_one_went(exponent):
     """Of what is convex, a point out along a normal has its foot where it came from. Also a hair off the surface."""
