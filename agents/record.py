@@ -3,9 +3,10 @@
     python -m agents.record runs/ppo-state-rooms-0 --n-episodes 100 --out recordings/rooms
 
 Each `episodes-NNNNN.safetensors` holds whole episodes behind one another, one row a step: what the sensors said before
-the action (`image`, `pose`, `goal`), `action`, `reward`, `terminated` (the task ended) and `truncated` (the time limit
+the action (`image`, `pose`, `goal`, `state`), `action`, `reward`, `terminated` (the task ended) and `truncated` (the time limit
 struck); episode `i` of the file owns rows `offsets[i]:offsets[i + 1]`. `card.json` says who played, where, from which
-seed.
+seed. Learners watch them through the stream `Episodes`: `envs.stream("rooms", config, "Episodes", "train", 0, 16,
+player="recordings/rooms")`.
 """
 
 from scenes.kit import errors, options

@@ -426,6 +426,7 @@ def stream(
     player: str = "random",
     device: str = "cpu",
     points: int = 1024,
+    scripted_share: float = 0.5,
 ) -> Any:
     """Endless batches for a learner: `stream.draw(step)` is a pure function of (config, split, seed, step).
 
@@ -439,9 +440,11 @@ def stream(
         size: Height and width of pictures.
         views: Pictures of each scene, of `Views` and `Geometry`.
         length: Steps of each sequence, of `Episodes`.
-        player: Who acts in `Episodes`: "random" or "scripted".
+        player: Who acts in `Episodes`: "random", "scripted", "mixed" (of both, drawn episode by episode), or a folder of
+            episodes that `python -m agents.record` wrote.
         device: Of the learner, cpu or cuda: pictures of `Images`, `Views` and `Geometry` are drawn there where that can be.
         points: Points of each scene, of `Geometry`.
+        scripted_share: How likely an episode of the player "mixed" is a scripted one.
 
     Raises:
         errors.CaveError: there is no such environment, or it does not offer such a stream; what would fit is named.
@@ -461,7 +464,7 @@ def stream(
         return drawn(name, config, split, seed, batch_size, size, views, device)
     if kind == "Geometry":
         return drawn(name, config, split, seed, batch_size, size, views, points, device)
-    return drawn(name, config, split, seed, batch_size, size, length, player)
+    return drawn(name, config, split, seed, batch_size, size, length, player, scripted_share)
 
 
 class VectorEnv(gym.vector.VectorEnv):

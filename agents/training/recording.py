@@ -12,7 +12,7 @@ import agents
 from scenes.kit import errors, runs
 
 SCHEMA = "cave.episodes/1"
-SENSORS = ("image", "pose", "goal")
+SENSORS = ("image", "pose", "goal", "state")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

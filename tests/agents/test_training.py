@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import agents
+import envs
 from agents import encoded, ppo
 from agents.training import loop, recording
 from envs import rooms
@@ -144,6 +145,13 @@ def test_recordings_hold_whole_episodes_in_order(trained, tmp_path):
     assert parts[0]["image"].dtype == np.uint8 and len(parts[0]["image"]) == parts[0]["offsets"][-1]
     with pytest.raises(errors.CaveError, match="exists already"):
         recording.record(str(trained), chosen)
+    # Learners read it back.
+    size = parts[0]["image"].shape[1:3]
+    config = agents.load_policy(trained).env_config
+    stream = envs.stream("rooms", config, "Episodes", "train", 0, 8, size, length=4, player=str(folder))
+    starts = np.concatenate([part["image"][part["offsets"][:-1]] for part in parts])
+    shown = stream.draw(0)["images"][:, 0]
+    assert (shown[:, None] == starts).all((2, 3, 4)).any(1).all()
 
 
 def test_a_policy_plays_on_every_split(trained):

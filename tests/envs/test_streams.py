@@ -1,5 +1,8 @@
 """What streams hold."""
 
+import concurrent.futures
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ import envs
 import scenes
 from envs import rooms
 from scenes import rooms as family
-from scenes.kit import errors
+from scenes.kit import errors, options, runs
 from scenes.renderers import cards, raycast
 
 
@@ -122,5 +125,143 @@ def test_episodes_retell_what_a_world_does(actions, player):
 
 
 def test_a_player_that_is_not_there_is_answered():
-    with pytest.raises(errors.CaveError, match="did you mean 'scripted'"):
+    with pytest.raises(errors.CaveError, match="did you mean 'scripted'.*or give a folder that agents.record wrote"):
         envs.stream("rooms", None, "Episodes", "train", 0, 2, player="scriptd")
+    with pytest.raises(errors.CaveError, match="no/where holds no episodes: give a folder that agents.record wrote"):
+        envs.stream("rooms", None, "Episodes", "train", 0, 2, player="no/where")
+    with pytest.raises(errors.CaveError, match=r"scripted share must be 0 to 1, not 1\.5"):
+        envs.stream("rooms", None, "Episodes", "train", 0, 2, player="mixed", scripted_share=1.5)
+    for player in ("mixed", "scripted"):
+        with pytest.raises(errors.CaveError, match="blocks has no scripted player: its players are random"):
+            envs.stream("blocks", None, "Episodes", "train", 0, 2, player=player)
+
+
+ROOMS = rooms.Config(image_size=8, max_steps=6)
+
+
+def episodes(b, player, length=15, seed=3, **more):
+    return envs.stream("rooms", ROOMS, "Episodes", "train", seed, b, (8, 8), length=length, player=player, **more)
+
+
+def assert_batches_hold_the_same(player):
+    """However scenes are grouped, in whatever order and from how many threads they are drawn."""
+    whole = episodes(6, player).draw(1)
+    made = episodes(2, player)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        parts = dict(zip((5, 3, 4), pool.map(made.draw, (5, 3, 4)), strict=True))
+    for name, value in whole.items():
+        assert np.array_equal(value, np.concatenate([parts[step][name] for step in (3, 4, 5)])), name
+    other = episodes(6, player, seed=4).draw(1)
+    assert not np.array_equal(other["actions"], whole["actions"])
+    return whole
+
+
+def test_a_mixed_player_plays_every_episode_as_one_of_the_others_would():
+    mixed = assert_batches_hold_the_same("mixed")
+    for share, player in ((0.0, "random"), (1.0, "scripted")):
+        pure = episodes(6, "mixed", scripted_share=share).draw(1)
+        assert all(np.array_equal(value, pure[name]) for name, value in episodes(6, player).draw(1).items())
+    # Which of the two, in the first episode of many: as often as it was asked for.
+    first = {
+        player: episodes(200, player, 1, scripted_share=0.25).draw(0) for player in ("mixed", "random", "scripted")
+    }
+    same = {player: (first["mixed"]["actions"] == first[player]["actions"]).all((1, 2)) for player in first}
+    assert (same["random"] | same["scripted"]).all()
+    told = same["random"] != same["scripted"]
+    assert told.sum() > 60 and abs(same["scripted"][told].mean() - 0.25) < 0.12
+    assert mixed["done"].any()
+
+
+def record(folder, change=None, card=None, n_files=2):
+    """What agents.record writes, of players at random; and its arrays."""
+    world = envs.make("rooms", ROOMS, 1, "train", 5, ("image", "pose", "goal", "state"))
+    files, everything = {}, []
+    for number in range(n_files):
+        rows, offsets = [], [0]
+        for _ in range(3):
+            world.reset()
+            while world.live[0]:
+                seen, action = world.observe(), world.random()
+                reward, terminated, truncated = world.step(action)
+                got = {"action": action, "reward": reward, "terminated": terminated, "truncated": truncated}
+                rows.append({name: value[0].copy() for name, value in (seen | got).items()})
+            offsets.append(len(rows))
+        arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]} | {"offsets": np.array(offsets)}
+        everything.append(arrays)
+        arrays = {name: value for name, value in (arrays | (change or {})).items() if value is not None}
+        files[f"episodes-{number:05d}.safetensors"] = runs.save_tensors(arrays)
+    told = {"schema": "cave.episodes/1", "env": "rooms", "split": "train", "env_config": options.to_dict(ROOMS)}
+    files["card.json"] = json.dumps(told | (card or {})).encode()
+    runs.write_atomic(folder, files)
+    return everything
+
+
+def test_a_recording_is_played_back_from_the_starts_of_its_episodes(tmp_path):
+    told = record(tmp_path / "made")
+    batch = assert_batches_hold_the_same(str(tmp_path / "made"))
+    whole = {name: np.concatenate([part[name] for part in told]) for name in told[0] if name != "offsets"}
+    offsets = np.concatenate([told[0]["offsets"][:-1], told[1]["offsets"][:-1] + told[0]["offsets"][-1]])
+    starts = []
+    for i in range(6):
+        (start,) = (k for k in offsets if np.array_equal(whole["pose"][k], batch["poses"][i, 0]))
+        rows = (start + np.arange(15)) % len(whole["pose"])
+        starts.append(start)
+        for mine, theirs in {"images": "image", "poses": "pose", "states": "state", "rewards": "reward"}.items():
+            assert np.array_equal(batch[mine][i], whole[theirs][rows])
+        assert np.array_equal(batch["actions"][i].argmax(-1), whole["action"][rows])
+        assert np.array_equal(batch["done"][i], (whole["terminated"] | whole["truncated"])[rows])
+    played = episodes(6, "random").draw(1)
+    assert {n: (v.shape, v.dtype) for n, v in played.items()} == {n: (v.shape, v.dtype) for n, v in batch.items()}
+    assert len(set(starts)) > 1
+    stream = episodes(2, str(tmp_path / "made"))
+    record(tmp_path / "again")
+    record(tmp_path / "less", n_files=1)
+    assert len(stream.hash) == 64 and stream.hash == episodes(2, str(tmp_path / "again")).hash
+    assert stream.hash != episodes(2, str(tmp_path / "less")).hash
+
+
+@pytest.mark.parametrize(
+    ("change", "card", "told"),
+    [
+        ({}, {"schema": "other"}, r"its card.json is not of cave.episodes/1"),
+        ({}, {"env": "blocks"}, "recorded with environment 'blocks', wanted 'rooms'"),
+        ({}, {"split": "test"}, "recorded with split 'test', wanted 'train'"),
+        ({}, {"env_config": options.to_dict(rooms.Config(image_size=8))}, "env option max_steps .*, wanted 6"),
+        ({"state": None}, {}, "00000.safetensors lacks state: record the episodes again"),
+        ({"image": np.zeros((9, 4, 4, 3), np.uint8)}, {}, r"does not fit: image is uint8 of shape \(9, 4, 4, 3\)"),
+        ({"offsets": np.array([0, 0])}, {}, "its offsets do not rise"),
+        ({"offsets": np.array([0, 1])}, {}, "does not fit: image is"),
+        ({"offsets": None}, {}, "lacks offsets"),
+    ],
+)
+def test_recordings_of_something_else_are_refused_in_one_line(tmp_path, change, card, told):
+    record(tmp_path / "made", change, card, n_files=1)
+    with pytest.raises(errors.CaveError, match=told) as caught:
+        episodes(2, str(tmp_path / "made"))
+    assert "\n" not in str(caught.value) and "made" in str(caught.value)
+
+
+def test_arrays_that_tell_no_episodes_are_refused(tmp_path):
+    (arrays,) = record(tmp_path / "made", n_files=1)
+    harms = {"truncated": ~arrays["truncated"], "action": arrays["action"] + 7, "reward": arrays["reward"] > 0}
+    for name, value in harms.items():
+        record(tmp_path / name, {name: value}, n_files=1)
+        with pytest.raises(errors.CaveError, match="do not end where|integers below 3|reward is bool"):
+            episodes(2, str(tmp_path / name))
+
+
+def test_every_bit_of_a_recording_is_guarded(tmp_path):
+    record(tmp_path / "made", n_files=1)
+    for name in ("episodes-00000.safetensors", "card.json", "MANIFEST.json"):
+        whole = (tmp_path / "made" / name).read_bytes()
+        for place in (0, len(whole) // 2, len(whole) - 2):
+            harmed = bytearray(whole)
+            harmed[place] ^= 4
+            (tmp_path / "made" / name).write_bytes(bytes(harmed))
+            with pytest.raises(errors.CaveError, match="is damaged|is missing"):
+                episodes(2, str(tmp_path / "made"))
+        (tmp_path / "made" / name).unlink()
+        with pytest.raises(errors.CaveError, match="is missing|holds no episodes"):
+            episodes(2, str(tmp_path / "made"))
+        (tmp_path / "made" / name).write_bytes(whole)
+    episodes(2, str(tmp_path / "made"))
