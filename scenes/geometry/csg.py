@@ -29,7 +29,7 @@ from scenes.kit import seeds
 PARTS = ("box", "sphere", "cylinder")
 """What a part may be. Its `size` is that of the kind in `scenes.KINDS`."""
 OPERATIONS = ("union", "intersection", "difference")
-_CHUNK, _MOST = 2048, 12
+_CHUNK, _MOST = 1024, 12
 _ROUNDS = 200
 
 
@@ -109,8 +109,8 @@ def _nearest(own: wl.Walls, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     best, place = np.full(len(points), np.inf), points.copy()
     edges = own.edges
     away = (points**2).sum(1)[:, None] - 2 * points @ edges.at.T + (edges.at**2).sum(1)
-    if edges.real.any():
-        place = edges.at[edges.real][away[:, edges.real].argmin(1)]
+    if edges.n_real:
+        place = edges.at[away[:, : edges.n_real].argmin(1)]
         best = np.linalg.norm(points - place, axis=1)
     if len(edges.corners):
         corner = edges.corners[((points[:, None] - edges.corners) ** 2).sum(-1).argmin(1)]
@@ -155,25 +155,29 @@ def _curves(own: wl.Walls, points: np.ndarray, away: np.ndarray, best: np.ndarra
     1 + c d: a nearest point with distance d has a point of `edges` within `gap` whose square is not greater by more than
     (1 + c d) gap^2.
     """
-    edges, gap = own.edges, own.edges.gap
+    edges = own.edges
     bent = np.linalg.norm(edges.curvature, axis=1)
-    row, edge = np.nonzero(away <= best[:, None] ** 2 + gap**2 * (1 + np.outer(best, bent)))
-    at, p = edges.at[edge], points[row]
+    row, edge = np.nonzero(away - edges.gap**2 <= best[:, None] ** 2 + np.outer(best, edges.gap**2 * bent))
+    at, p, gap = edges.at[edge], points[row], edges.gap[edge]
     step, slope = _step(at - p, edges.tangent[edge], edges.curvature[edge])
     # Where Newton's first step leads: not far, if this is the point that is near, and down to `best`, but for the error of
     # third order.
     least = away[row, edge] + slope * step
     slack = gap**3 * bent[edge] * (1 + best[row] * bent[edge])
     go = (np.abs(step) < gap) & (least <= best[row] ** 2 + 2 * slack + 1e-9)
-    row, edge, at, p, step = row[go], edge[go], at[go], p[go], step[go]
+    row, edge, at, p, gap, step = row[go], edge[go], at[go], p[go], gap[go], step[go]
     walls, tangent, curvature = edges.walls[edge], edges.tangent[edge], edges.curvature[edge]
+    active = np.arange(len(at))
     for _ in range(_MOST):
-        step = np.clip(step, -gap, gap)[:, None]
-        at = own.project(at + step * tangent + step**2 / 2 * curvature, walls, 1)
-        if np.abs(step).max(initial=0) < 1e-6:
+        step = np.clip(step, -gap[active], gap[active])[:, None]
+        moved = at[active] + step * tangent + step**2 / 2 * curvature
+        at[active] = own.project(moved, walls[active], 1)
+        # A step as small as this leaves an error of its square.
+        active = active[np.abs(step[:, 0]) > 1e-6]
+        if not len(active):
             break
-        tangent, curvature = own.along(at, walls)
-        step = _step(at - p, tangent, curvature)[0]
+        tangent, curvature = own.along(at[active], walls[active])
+        step = _step(at[active] - p[active], tangent, curvature)[0]
     at = own.project(at, walls, 1)
     values = own.values(at)
     on = np.abs(own.combined(values)) < wl.ON

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 import scenes
-from scenes.geometry import csg
+from scenes.geometry import csg, walls
 
 BOX, SPHERE, CYLINDER = range(3)
 UNION, INTERSECTION, DIFFERENCE = range(3)
@@ -139,6 +139,17 @@ def test_what_is_found_is_a_point_of_the_surface_and_nobody_comes_nearer_than_he
     values, moved = distance(shape, points), rng.normal(size=(400, 3)) * 0.01
     away = np.abs(distance(shape, points + moved) - values)
     assert (away <= np.linalg.norm(moved, axis=1) + 1e-9).all()
+
+
+def test_finer_cells_find_nothing_nearer(monkeypatch):
+    shapes = [random_solid(seed, 2 + seed % 2) for seed in range(20, 28)]
+    points = np.random.default_rng(0).uniform(-0.8, 0.8, (300, 3))
+    usual = [distance(shape, points) for shape in shapes]
+    monkeypatch.setattr(walls, "_DEPTH", 6)
+    csg._walls.cache_clear()
+    for shape, found in zip(shapes, usual):
+        np.testing.assert_allclose(distance(shape, points), found, atol=1e-12)
+    csg._walls.cache_clear()
 
 
 def test_a_lens_of_two_balls():
