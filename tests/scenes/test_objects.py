@@ -156,7 +156,7 @@ def test_hues_out_of_order_are_refused():
 
 @BOTH
 def test_many_seeds(config):
-    for seed in range(200 if config is CONFIG else 10):
+    for seed in range(200 if config is CONFIG else 5):
         for name, split in objects.splits(config).items():
             batch = scenes.sample(objects, config, name, seed, np.arange(2))
             batch.check()
