@@ -274,6 +274,23 @@ def test_surface_points_are_even_by_area_and_normals_lead_out():
     half = solid((UNION, SPHERE, (1.0,), (0, 0, 0)), (DIFFERENCE, BOX, (2, 2, 1), (0, 0, -1)))
     at, normal = csg.surface(half, 20000, 5, np.array([3]))
     assert abs((at[0, :, 2] < 1e-9).mean() - 1 / 3) < 0.01
+    size = np.array([0.5, 0.3, 0.4])
+    at, normal = csg.surface(solid((UNION, BOX, tuple(size), (0, 0, 0))), 20000, 6, np.array([1]))
+    area = np.prod(size) / size
+    for axis in range(3):
+        face = np.abs(normal[0, :, axis]) > 0.5
+        assert (
+            abs(face.mean() - area[axis] / area.sum()) < 0.015 and abs((normal[0, face, axis] > 0).mean() - 0.5) < 0.02
+        )
+        for other in {0, 1, 2} - {axis}:
+            np.testing.assert_allclose(
+                np.histogram(at[0, face, other] / size[other], 5, (-1, 1))[0] / face.sum(), 0.2, atol=0.03
+            )
+    at, normal = csg.surface(solid((UNION, CYLINDER, (0.5, 0.25), (0, 0, 0))), 20000, 7, np.array([2]))
+    end = np.abs(normal[0, :, 2]) > 0.5
+    radius = np.hypot(at[0, end, 0], at[0, end, 1]) / 0.5
+    assert abs(end.mean() - 0.5) < 0.015 and abs((radius**2 < 0.5).mean() - 0.5) < 0.02
+    np.testing.assert_allclose(np.histogram(at[0, ~end, 2], 5, (-0.25, 0.25))[0] / (~end).sum(), 0.2, atol=0.02)
     for seed in range(4):
         shape = random_solid(seed)
         at, normal = csg.surface(shape, 300, 1, np.array([seed]))
