@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from scenes.factors import placing
 from scenes.factors.distributions import Distribution, Finite
 from scenes.kit import errors, seeds
 
@@ -19,7 +20,7 @@ class Casts:
         Casts((((1, targets), (2, distractors)), ((2, targets),)))
 
     is one target beside two distractors, or two targets alone. All casts are equally likely, and the objects come in any
-    order, so that it tells nothing. Nothing keeps objects apart.
+    order, so that it tells nothing. Nothing but `fits` keeps objects apart.
 
     Why not `Repeat`: there every object lies in the same set, so that it cannot say "exactly one target". Disjointness
     stays exact: a group of objects belongs to a cast if the two can be paired (Hall's marriage theorem), and two casts
@@ -30,6 +31,8 @@ class Casts:
     """Of each cast: (how many, what they lie in), over the same factors everywhere."""
     width: int = 0
     """Length to which the objects' factors are padded with zeros; at least that of the largest cast."""
+    fits: placing.Fits | None = None
+    """Whether two objects may share a scene; proofs leave it aside, as they do that of `Repeat`. None: any may."""
 
     def __post_init__(self):
         if any(n < 1 for cast in self.casts for n, _ in cast):
@@ -73,6 +76,9 @@ class Casts:
         placed = {name: np.zeros((len(index), width), values.dtype) for name, values in some.items()}
         chosen = (u[:, 0] * len(casts)).astype(np.int64)
         n = np.array([_size(cast) for cast in casts])[chosen]
+        if self.fits is not None:
+            self._fit(placed, casts, chosen, n, key, index)
+            return {"n_objects": n} | placed
         for number in np.unique(chosen):
             rows, begin = np.flatnonzero(chosen == number), 0
             order = seeds.uniform(key, index[rows], _size(casts[number]), 1).argsort(1)
@@ -84,6 +90,28 @@ class Casts:
                     placed[name][rows[:, None], places] = values.reshape(-1, many)
                 begin += many
         return {"n_objects": n} | placed
+
+    def _fit(self, placed: dict, casts: list, chosen: np.ndarray, n: np.ndarray, key: int, index: np.ndarray) -> None:
+        """Place objects one after another, each row's cast in an order of its own."""
+        sorts = list(dict.fromkeys(sort for cast in casts for _, sort in cast))
+        table = np.full((len(casts), max(map(_size, casts))), -1)
+        for row, cast in zip(table, casts):
+            row[: _size(cast)] = [sorts.index(sort) for many, sort in cast for _ in range(many)]
+        # Places that a cast does not have sort behind all others.
+        order = np.where(table[chosen] < 0, 2.0, seeds.uniform(key, index, table.shape[1], 1)).argsort(1)
+        of = np.take_along_axis(table[chosen], order, 1)
+
+        def offer(rows, j, count, stream):
+            d = len(self.names) + 1
+            u = seeds.uniform(key, index[rows], count * d, 1 + stream).reshape(len(rows), count, d)
+            offered = {name: np.zeros((len(rows), count), values.dtype) for name, values in placed.items()}
+            for number in np.unique(of[rows, j]):
+                own = of[rows, j] == number
+                for name, values in sorts[number].sample_uniforms(u[own].reshape(-1, d)).items():
+                    offered[name][own] = values.reshape(-1, count)
+            return offered
+
+        placing.place(placed, n, offer, self.fits)
 
     def contains(self, factors: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which scenes have such objects, shape (b,); `factors` holds `n_objects` (b,) and padded arrays (b, k)."""
@@ -101,7 +129,7 @@ class Casts:
                 alone = real & ~functools.reduce(np.logical_or, beyond, np.zeros_like(real))
                 fits &= alone.sum(1) <= sum(many for (many, _), one in zip(cast, few) if one)
             inside |= fits
-        return inside
+        return inside & placing.fitting(objects, real, self.fits)
 
     def is_empty(self) -> bool:
         """Whether there is no such group of objects."""
@@ -129,9 +157,8 @@ class Casts:
 
     def without(self, names: Sequence[str]) -> "Casts":
         """The same, of all factors but some."""
-        return dataclasses.replace(
-            self, casts=tuple(tuple((many, sort.without(names)) for many, sort in cast) for cast in self.casts)
-        )
+        casts = tuple(tuple((many, sort.without(names)) for many, sort in cast) for cast in self.casts)
+        return dataclasses.replace(self, casts=casts, fits=None)
 
     def _pair(
         self, cast: tuple, match: Callable[[Distribution, Distribution], dict | None], grown: bool = False

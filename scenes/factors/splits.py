@@ -1,16 +1,14 @@
 """Splits: named conditions under which scenes are drawn, and the proof that a test condition was never trained on."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scenes.factors import placing
 from scenes.factors.casts import Casts
 from scenes.factors.distributions import Distribution, Finite
 from scenes.kit import errors, seeds
-
-_ATTEMPTS, _ROUNDS = 50, 8
-"""How often a scene is begun anew, and how often an object is offered more candidates, before giving up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Repeat:
     """What at least one object lies in, a part of `each`; None: no such demand."""
     width: int = 0
     """Length to which the objects' factors are padded with zeros; at least the largest count."""
-    fits: Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], np.ndarray] | None = None
-    """Whether two objects may share a scene (factors in, bool array out, broadcasting; symmetric). Proofs leave it
-    aside, so they speak of a larger set: a reported overlap may be one that does not fit, disjointness always holds."""
+    fits: placing.Fits | None = None
+    """Whether two objects may share a scene. Proofs leave it aside, so they speak of a larger set: a reported overlap may be
+    one that does not fit, disjointness always holds."""
 
     def __post_init__(self):
         if self.some is not None and 0 in self.count.values:
@@ -62,40 +60,12 @@ class Repeat:
         width = max(self.width, *self.count.values)
         nothing = self.each.sample_uniforms(np.empty((0, len(self.each.names) + 1)))
         placed = {name: np.zeros((len(index), width), values.dtype) for name, values in nothing.items()}
-        pending = np.flatnonzero(n > 0)
-        for attempt in range(_ATTEMPTS):
-            pending = self._place(placed, pending, key, index, n, special, attempt)
-            if not len(pending):
-                return {"n_objects": n} | placed
-        raise errors.CaveError(
-            f"found no way to place {n[pending].max()} objects in one scene in {_ATTEMPTS} attempts: "
-            "ask for fewer objects or smaller gaps between them"
-        )
 
-    def _place(self, placed, rows, key, index, n, special, attempt) -> np.ndarray:
-        """Fill some rows of `placed`; return those in which an object found no place."""
-        failed = []
-        for j in range(int(n[rows].max(initial=0))):
-            need = rows[n[rows] > j]
-            for turn in range(_ROUNDS):
-                if not len(need):
-                    break
-                count = 1 if j == 0 or self.fits is None else 12 if turn else 4
-                stream = 1 + (j * _ROUNDS + turn) * _ATTEMPTS + attempt
-                offered = self._offer(key, index[need], special[need] == j, count, stream)
-                earlier = {name: values[need, None, :j] for name, values in placed.items()}
-                if count == 1:
-                    good = np.ones((len(need), 1), bool)
-                else:
-                    good = self.fits({name: v[:, :, None] for name, v in offered.items()}, earlier).all(-1)
-                first = good.argmax(1)
-                found = np.flatnonzero(good[np.arange(len(need)), first])
-                for name, values in offered.items():
-                    placed[name][need[found], j] = values[found, first[found]]
-                need = np.delete(need, found)
-            failed.append(need)
-            rows = np.setdiff1d(rows, need, assume_unique=True) if len(need) else rows
-        return np.concatenate(failed) if failed else rows[:0]
+        def offer(rows, j, many, stream):
+            return self._offer(key, index[rows], special[rows] == j, many, stream)
+
+        placing.place(placed, n, offer, self.fits)
+        return {"n_objects": n} | placed
 
     def _offer(self, key, index, special, count, stream) -> dict[str, np.ndarray]:
         """Candidates for one object of each row, shape (rows, count)."""
@@ -121,12 +91,7 @@ class Repeat:
         inside &= (self.each.contains(objects) | ~real).all(1)
         if self.some is not None:
             inside &= (self.some.contains(objects) & real).any(1)
-        if self.fits is not None:
-            for j in range(1, width):
-                one = {name: values[:, j, None] for name, values in objects.items()}
-                earlier = {name: values[:, :j] for name, values in objects.items()}
-                inside &= (self.fits(one, earlier) | ~real[:, j, None]).all(1)
-        return inside
+        return inside & placing.fitting(objects, real, self.fits)
 
     def is_empty(self) -> bool:
         """Whether there is no such group of objects (leaving `fits` aside)."""
@@ -189,7 +154,8 @@ class Split:
     scene: Distribution
     objects: Repeat | Casts
     in_distribution_of: str | None = None
-    """The split whose fresh samples these are; None: a condition of its own, which must not overlap training."""
+    """The split whose fresh samples these are; its own name: scenes to learn from, of which nothing is claimed; None: a
+    condition of its own, which must not overlap training."""
     novel: tuple[str, ...] = ()
     """Factors that set it apart from training, named in errors and reports."""
     simulator: str = ""
