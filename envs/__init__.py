@@ -2,7 +2,7 @@
 
 This file is the contract of the package. A module beside it is one *environment* (`rooms`); `streams` holds the endless
 batches that learners watch, `registered` what Gymnasium's own environments need, `interventions` checks the factors that
-somebody asks for, `nuisance` disturbs what is seen; `benchmark` is a command. An
+somebody asks for, `nuisance` disturbs what is seen, `walking` is what bodies do; `benchmark` is a command. An
 environment's module has these names:
 
     Config     frozen dataclass of options, with `Config.tiny()` for tests; among them are `renderer`, the name of one,

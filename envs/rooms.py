@@ -42,11 +42,11 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
-from envs import interventions, nuisance
+from envs import interventions, nuisance, walking
 from envs.physics import discs
 from scenes import factors as fa
 from scenes import rooms as family
-from scenes.kit import errors, plugins, seeds
+from scenes.kit import errors, seeds
 
 STREAMS = ("Images", "Views", "Episodes")
 FOV = family.FOV
@@ -59,8 +59,6 @@ TOUCH = 0.1
 _CLEAR, _FAR = 0.3, 1.0
 _ATTEMPTS, _PLACES = 64, 32
 _NAMES = {"colour": "hue", "shape": "shape"}
-_MOVES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
-"""Turn and walk of each discrete action, as fractions of `turn` and `stride`."""
 _STARTS = seeds.derive(envs.ROOT, "rooms", "starts")
 
 
@@ -105,7 +103,7 @@ class Config:
         limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "supersample": (1, 8)}
         limits["image_size"] = (1, 4096)
         errors.within("rooms", self, limits)
-        choices = {"goal": _NAMES, "actions": ("discrete", "continuous"), "cameras": ("ring", "free")}
+        choices = {"goal": _NAMES, "actions": walking.ACTIONS, "cameras": ("ring", "free")}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:
                 raise errors.unknown(f"{name} of rooms", getattr(self, name), accepted)
@@ -174,8 +172,7 @@ class World(envs.World):
         self._split, size = envs.settle("rooms", splits(config), split, size, config.image_size)
         self._k = k = self._split.objects.width
         self._far = 2 * config.side
-        n_action = len(_MOVES) if config.actions == "discrete" else 2
-        action_space = spaces.Discrete(len(_MOVES)) if config.actions == "discrete" else spaces.Box(-1.0, 1.0, (2,))
+        action_space, n_action = walking.action_space(config.actions)
         ends = np.array([config.side / 2, config.side / 2, EYE_HEIGHT, 3.2, 1.6], np.float32)
         sensor_spaces = {
             "image": spaces.Box(0, 255, (*size, 3), np.uint8),
@@ -187,9 +184,7 @@ class World(envs.World):
             "state": spaces.Box(-self._far, self._far, (4 + 4 * (k - 1) + 4,)),
         }
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, action_space, sensor_spaces)
-        self._drawn = bool({"image", "depth", "ids"} & set(sensors))
-        self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
-        self._handle = None
+        self._eyes = walking.Eyes(family, config, n, self.sensors, size, self._far, RADIUS)
         self._factors: dict[str, np.ndarray] = {}
         self.position, self.yaw = np.zeros((n, 2)), np.zeros(n)
         self.target, self.success = np.zeros(n, np.int64), np.zeros(n, bool)
@@ -223,8 +218,7 @@ class World(envs.World):
                 raise self._refusal(int(at[row]), f"{why}, in {attempt} scenes; ask for other factors")
             pending = pending[~good]
         self.touching[rows], self.success[rows], self.action[rows] = False, False, 0
-        if self._drawn:
-            self._show(rows)
+        self._eyes.show(rows, self._factors)
 
     def change(self, rows, factors):
         """Change the rooms around the bodies; the target stays the target, and must stay one."""
@@ -247,8 +241,7 @@ class World(envs.World):
         self._centre[rows], self._rim[rows] = centre, rim
         # Whatever comes to the body by itself costs it nothing.
         self.touching[rows] = gaps <= TOUCH
-        if self._drawn:
-            self._show(rows)
+        self._eyes.show(rows, self._factors)
 
     def _mixed(self, drawn: dict, factors: dict) -> dict[str, np.ndarray]:
         """Factors of some worlds with those that were asked for in their place, padded with zeros."""
@@ -312,28 +305,12 @@ class World(envs.World):
             closed[i] = not discs.reachable(start, goal[i], within[i], centre[i], others[i], self._half)
         return closed
 
-    def _show(self, rows: np.ndarray) -> None:
-        """Hand the rooms of worlds `rows` to the renderer."""
-        # Worlds that have not begun show the room of one that has, until their turn comes.
-        shown = np.where(np.isin(np.arange(self.n), rows), np.arange(self.n), rows[0]) if self._handle is None else rows
-        built = family.build(self.config.scenery, {name: value[shown] for name, value in self._factors.items()})
-        if self._handle is None:
-            self._handle = self._renderer.load(built, **self.config.look, sensors=envs.pictured(self.sensors))
-        else:
-            self._handle.update(built, rows)
-
     def advance(self, actions):
         """Turn, walk, slide, and see what was touched."""
-        moves = actions.astype(np.float64)
-        if self.config.actions == "discrete":
-            moves, actions = _MOVES[actions], np.eye(len(_MOVES), dtype=np.float32)[actions]
-        else:
-            moves[:, 1] = (moves[:, 1] + 1) / 2
-        self.action[...] = actions
+        moves, self.action[...] = walking.moves(self.config.actions, actions)
         worlds = np.arange(self.n)
         before = discs.gaps(self.position, self._centre, self._rim)[worlds, self.target]
-        self.yaw = discs.wrap(self.yaw + moves[:, 0] * self.config.turn)
-        heading = np.stack([np.cos(self.yaw), np.sin(self.yaw)], -1)
+        self.yaw, heading = walking.turned(self.yaw, moves[:, 0] * self.config.turn)
         wanted = self.position + heading * (moves[:, 1:] * self.config.stride)
         self.position = discs.slide(self.position, wanted, self._centre, self._rim, self._half)
 
@@ -351,15 +328,10 @@ class World(envs.World):
 
     def read(self, rows):
         """The sensors asked for, of some worlds."""
-        eye = np.broadcast_to([EYE_HEIGHT, 0, EYE_PITCH], (len(rows), 3))
-        pose = np.concatenate([self.position[rows], eye], 1).astype(np.float32)
-        pose[:, 3] = self.yaw[rows]
+        pose = walking.look_from(self.position[rows], self.yaw[rows], EYE_HEIGHT, EYE_PITCH)
         out = {"pose": pose, "action": self.action[rows]}
-        if self._drawn:
-            frames = self._handle.render(self._eyes(pose, rows))
-            out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
-        if "depth" in self.sensors:
-            out["depth"] = np.minimum(out["depth"], np.float32(self._far))
+        if self._eyes.drawn:
+            out |= self._eyes.see(pose, rows, self._factors, self.scene_index(), self.steps)
         if "goal" in self.sensors:
             named = self._factors[_NAMES[self.config.goal]][rows, self.target[rows]]
             by_colour = self.config.goal == "colour"
@@ -367,18 +339,6 @@ class World(envs.World):
         if "state" in self.sensors:
             out["state"] = self._state(rows)
         return {sensor: out[sensor] for sensor in self.sensors}
-
-    def _eyes(self, pose: np.ndarray, rows: np.ndarray) -> scenes.Cameras:
-        """Cameras of worlds `rows`; those that are disturbed sway, and their rooms look as they do at this step."""
-        told = {name: self._factors[name][rows] for name in family.nuisance.NAMES}
-        at = np.flatnonzero(nuisance.disturbed(told))
-        if not len(at):
-            return scenes.cameras_from_poses(pose, FOV, *self.size, rows)
-        there, index, poses, roll = rows[at], self.scene_index()[rows[at]], pose.copy(), np.zeros(len(rows))
-        batch = family.build(self.config.scenery, {name: value[there] for name, value in self._factors.items()})
-        self._handle.update(nuisance.dressed(batch, index, self.steps[there]), there)
-        poses[at], roll[at] = nuisance.sway(pose[at], batch.factors, index, self.steps[there], RADIUS)
-        return nuisance.rolled(scenes.cameras_from_poses(poses, FOV, *self.size, rows), roll)
 
     def _state(self, rows: np.ndarray) -> np.ndarray:
         every, goal, rim = np.arange(len(rows)), self.target[rows], self._rim[rows]
@@ -411,7 +371,4 @@ class World(envs.World):
         wide[worlds, self.target] = -1
         goal = self._centre[worlds, self.target]
         error = discs.steer(self.position, self.yaw, goal, to_target, self._centre, wide, self._half)
-        if self.config.actions == "discrete":
-            return np.where(np.abs(error) <= self.config.turn / 2 + 1e-9, 2, np.where(error > 0, 0, 1))
-        walk = np.where(np.abs(error) <= self.config.turn, 1, -1)
-        return np.stack([np.clip(error / self.config.turn, -1, 1), walk], -1).astype(np.float32)
+        return walking.head(self.config.actions, error, self.config.turn)
