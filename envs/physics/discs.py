@@ -5,6 +5,7 @@ is the distance, in metres, between a cylinder's axis and the middle of a body t
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -117,9 +118,24 @@ def steer(
     the goal's direction, so that a body keeps to the side of an obstacle that it chose. Where no way is free, it takes
     the longest.
     """
+    towards = np.arctan2(goal[:, 1] - position[:, 1], goal[:, 0] - position[:, 0])
+    way = lambda heading: free_way(position, heading, centre, rim, half)
+    return turn_to(yaw, towards, to_goal, way, n_headings, look_ahead)
+
+
+def turn_to(
+    yaw: Float64[np.ndarray, " b"],
+    towards: Float64[np.ndarray, " b"],
+    to_goal: Float64[np.ndarray, " b"],
+    free: Callable[[Float64[np.ndarray, "b h 2"]], Float64[np.ndarray, "b h"]],
+    n_headings: int = 48,
+    look_ahead: float = 1.2,
+) -> Float64[np.ndarray, " b"]:
+    """What `steer` does where goals lie in the directions `towards`, and `free` tells how far the ways along unit vectors
+    are free."""
     offset = (np.arange(n_headings) - n_headings // 2) * (2 * math.pi / n_headings)
-    angle = np.arctan2(goal[:, 1] - position[:, 1], goal[:, 0] - position[:, 0])[:, None] + offset
-    way = free_way(position, np.stack([np.cos(angle), np.sin(angle)], -1), centre, rim, half)
+    angle = towards[:, None] + offset
+    way = free(np.stack([np.cos(angle), np.sin(angle)], -1))
     wanted = np.clip(to_goal, 0, look_ahead)[:, None]
     turn = wrap(angle - yaw[:, None])
     cost = np.abs(offset) + np.abs(turn) + np.where(way >= wanted, 0.0, 10.0 * (1 + wanted - way))

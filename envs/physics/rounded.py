@@ -1,0 +1,136 @@
+"""Discs that walk in a square among boxes along its sides, with round edges: distances, sliding, free ways, what can be
+reached; for `b` worlds at once.
+
+The square has its middle at the origin; `half` is half its side, less the body's radius where bodies are meant. `box` are
+half extents along x and y, 0 where an obstacle is a disc; `rim` is the distance, in metres, between such a box and the
+middle of a body that touches the obstacle; -1: no obstacle.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from envs.physics import discs
+
+_CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+
+
+def gaps(
+    position: Float64[np.ndarray, "b 2"],
+    middle: Float64[np.ndarray, "b k 2"],
+    box: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+) -> Float64[np.ndarray, "b k"]:
+    """Metres between each body and each obstacle, negative inside; infinite where there is none."""
+    beyond = np.abs(position[:, None] - middle) - box
+    outside = np.maximum(beyond, 0)
+    distance = np.sqrt((outside * outside).sum(-1)) + np.minimum(beyond.max(-1), 0)
+    return np.where(rim < 0, np.inf, distance - rim)
+
+
+def slide(
+    position: Float64[np.ndarray, "b 2"],
+    wanted: Float64[np.ndarray, "b 2"],
+    middle: Float64[np.ndarray, "b k 2"],
+    box: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+    half: float,
+) -> Float64[np.ndarray, "b 2"]:
+    """Where bodies at `position` come to stand that want to be at `wanted`, less far away than a rim is wide.
+
+    A body that would be inside something is pushed out on the shortest way, and so slides along it; one that is still
+    inside something after three pushes stays where it was.
+    """
+    out = np.clip(wanted, -half, half)
+    rows = np.arange(len(out))
+    for push in range(4):
+        gap = gaps(out[rows], middle[rows], box[rows], rim[rows])
+        worst = gap.argmin(1)
+        inside = gap[np.arange(len(rows)), worst] < -1e-9
+        if not inside.any():
+            break
+        rows, worst = rows[inside], worst[inside]
+        if push == 3:
+            out[rows] = position[rows]
+            break
+        away, own = out[rows] - middle[rows, worst], box[rows, worst]
+        beyond = np.abs(away) - own
+        # From within the box itself the nearest way out is through its nearest side.
+        side = np.eye(2)[beyond.argmax(1)]
+        normal = np.where((beyond < 0).all(1)[:, None], side, np.maximum(beyond, 0))
+        normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, None]
+        edge = np.where(
+            (beyond < 0).all(1)[:, None], np.where(side > 0, own, np.abs(away)), np.minimum(np.abs(away), own)
+        )
+        sign = np.where(away < 0, -1.0, 1.0)
+        out[rows] = np.clip(middle[rows, worst] + sign * (edge + normal * rim[rows, worst][:, None]), -half, half)
+    return out
+
+
+def free_way(
+    position: Float64[np.ndarray, "b 2"],
+    heading: Float64[np.ndarray, "b h 2"],
+    middle: Float64[np.ndarray, "b k 2"],
+    box: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+    half: float,
+) -> Float64[np.ndarray, "b h"]:
+    """How many metres each body may walk along each of `h` unit vectors until it meets an obstacle or a wall."""
+    b, k = rim.shape
+    corners = (middle[:, :, None] + box[:, :, None] * _CORNERS).reshape(b, 4 * k, 2)
+    way = discs.free_way(position, heading, corners, np.repeat(rim, 4, 1), half)
+    # Between its corners, a box with round edges is two boxes, each wider by the rim one way.
+    away = (middle - position[:, None])[:, None]
+    slow = np.where(np.abs(heading) < 1e-12, 1e-12, heading)[:, :, None]
+    for axis in (0, 1):
+        wide = (box + np.maximum(rim, 0)[..., None] * np.eye(2)[axis])[:, None]
+        enter, leave = np.sort(np.stack([(away - wide) / slow, (away + wide) / slow]), 0)
+        enter, leave = enter.max(-1), leave.min(-1)
+        meets = (rim >= 0)[:, None] & (enter < leave) & (leave > 0)
+        way = np.minimum(way, np.where(meets, np.maximum(enter, 0), np.inf).min(-1))
+    return way
+
+
+def reachable(
+    start: Float64[np.ndarray, "b 2"],
+    goal: Float64[np.ndarray, "b g 2"],
+    within: Float64[np.ndarray, "b g"],
+    middle: Float64[np.ndarray, "b k 2"],
+    box: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+    half: float,
+    cell: float = 0.1,
+) -> Bool[np.ndarray, "b g"]:
+    """Which goals each body can come to within `within` metres of, walking from `start`: a flood over a grid of that
+    cell."""
+    line = np.arange(-half, half + cell / 2, cell)
+    grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    free = np.ones((len(start), len(grid)), bool)
+    for i in range(rim.shape[1]):
+        beyond = np.maximum(np.abs(grid - middle[:, None, i]) - box[:, None, i], 0)
+        free &= (beyond * beyond).sum(-1) >= (rim[:, i] * np.abs(rim[:, i]))[:, None]
+    cells = np.clip(np.rint((start + half) / cell).astype(int), 0, len(line) - 1)
+    flood = np.zeros((len(start), len(line), len(line)), bool)
+    flood[np.arange(len(start)), cells[:, 0], cells[:, 1]] = True
+    flooded = spread(flood, free.reshape(flood.shape)).reshape(len(start), -1)
+    near = ((grid - goal[:, :, None]) ** 2).sum(-1) <= (within * within)[:, :, None]
+    return (near & flooded[:, None]).any(-1)
+
+
+def spread(flood: Bool[np.ndarray, "b x y"], free: Bool[np.ndarray, "b x y"]) -> Bool[np.ndarray, "b x y"]:
+    """What water covers that begins at `flood` and runs through `free` cells to their four neighbours."""
+    free = free | flood
+    while True:
+        before = flood
+        for axis in (1, 2):
+            for step in (1, -1):
+                turned = np.flip(flood, axis) if step < 0 else flood
+                clear = np.flip(free, axis) if step < 0 else free
+                shape = (-1, 1) if axis == 1 else (-1,)
+                number = np.arange(1, flood.shape[axis] + 1).reshape(shape)
+                # Water runs along a line until the first cell that is not free.
+                wet = np.maximum.accumulate(np.where(turned, number, 0), axis)
+                dry = np.maximum.accumulate(np.where(clear, 0, number), axis)
+                flood = wet > dry
+                flood = np.flip(flood, axis) if step < 0 else flood
+        if (flood == before).all():
+            return flood
