@@ -242,7 +242,7 @@ class World(envs.World):
         faults = self._faults(drawn)
         lying, rim, good = self._things(drawn)
         furniture, left = self._pieces(drawn), (rim >= 0) & ~self.taken[rows]
-        moved = (lying != self._lying[rows]) | (rim != self._rim[rows])
+        moved = (lying != self._lying[rows]).any(-1) | (rim != self._rim[rows])
         near = discs.gaps(self.position[rows], lying, rim) < 0
         faults["no good thing would be left"] = ~(left & good).any(1)
         faults["a thing would lie where the body is"] = (moved & left & near).any(1)
@@ -404,6 +404,6 @@ class World(envs.World):
             return np.minimum(way, discs.free_way(self.position, heading, self._lying, avoided, self._half))
 
         towards = np.arctan2(away[:, 1], away[:, 0])
-        error = discs.turn_to(self.yaw, towards, np.maximum(gap[every, nearest], 0), free)
+        error = discs.turn_to(self.yaw, towards, np.maximum(gap[every, nearest], 0), free, n_headings=24)
         turn = np.where(error > 0, ACTIONS.index("turn left"), ACTIONS.index("turn right"))
         return np.where(np.abs(error) <= self.config.turn / 2 + 1e-9, ACTIONS.index("forward"), turn)

@@ -126,7 +126,7 @@ def spread(flood: Bool[np.ndarray, "b x y"], free: Bool[np.ndarray, "b x y"]) ->
                 turned = np.flip(flood, axis) if step < 0 else flood
                 clear = np.flip(free, axis) if step < 0 else free
                 shape = (-1, 1) if axis == 1 else (-1,)
-                number = np.arange(1, flood.shape[axis] + 1).reshape(shape)
+                number = np.arange(1, flood.shape[axis] + 1, dtype=np.int16).reshape(shape)
                 # Water runs along a line until the first cell that is not free.
                 wet = np.maximum.accumulate(np.where(turned, number, 0), axis)
                 dry = np.maximum.accumulate(np.where(clear, 0, number), axis)
