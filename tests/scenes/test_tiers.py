@@ -190,3 +190,16 @@ def test_who_saw_what_decides():
     assert derive("train", "recombination", "test") == tiers.NEW_TO_POLICY
     assert derive("train", "new-layout", "recombination") == tiers.NEW_TO_BOTH
     assert derive("recombination", "recombination", "train") == tiers.RECOMBINATION
+
+
+def test_what_sets_apart_scenes_that_are_partly_seen_is_found_soon():
+    """Of thirty factors: all combinations of them would take years."""
+    free = box(**{f"f{i}": Interval(0, 1) for i in range(28)})
+    pairs = box(wall=Finite(WALLS)) * box(tone=Finite(TONES))
+    seen = Split(
+        "train",
+        (pairs - box(wall=Finite((0,)), tone=Finite((0,)))) * free,
+        Repeat(Finite((0,)), box(kind=Finite(KINDS))),
+    )
+    test = Split("everything", pairs * free, seen.objects, "everything")
+    assert tiers.tier(None, seen, test) == tiers.Tier(tiers.PARTLY_SEEN, ("wall", "tone"))
