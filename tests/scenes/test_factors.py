@@ -380,6 +380,29 @@ def test_casts_are_equally_likely_and_their_order_tells_nothing():
         np.testing.assert_array_equal(values[2], split.sample(3, index[2:])[name][0])
 
 
+def test_casts_that_keep_their_objects_apart():
+    red, blue = (box(kind=Finite((kind,)), x=Interval(0, 1)) for kind in (0, 1))
+    fits = lambda a, b: np.abs(a["x"] - b["x"]) >= 0.2
+    casts = Casts((((1, red), (2, blue)), ((2, red),)), width=4, fits=fits)
+    split = Split("s", box(w=Interval(0, 1)), casts)
+    drawn = split.sample(3, np.arange(1000))
+    three = drawn["n_objects"] == 3
+    assert abs(three.mean() - 0.5) < 0.06 and set(drawn["n_objects"]) == {2, 3}
+    assert (drawn["kind"][three, :3].sum(1) == 2).all() and not drawn["kind"][~three].any()
+    assert np.abs((drawn["kind"][three, :3] == 0).mean(0) - 1 / 3).max() < 0.08
+    for n in (2, 3):
+        x = np.sort(drawn["x"][drawn["n_objects"] == n, :n], 1)
+        assert np.diff(x, axis=1).min() >= 0.2 and not drawn["x"][drawn["n_objects"] == n, n:].any()
+    assert split.contains(drawn).all()
+    near = {name: values[three].copy() for name, values in drawn.items()}
+    near["x"][:, 1] = near["x"][:, 0]
+    assert not split.contains(near).any()
+    index = np.array([5, 2, 2**40])
+    for name, values in split.sample(3, index).items():
+        np.testing.assert_array_equal(values[:2], drawn[name][index[:2]])
+        np.testing.assert_array_equal(values[2], split.sample(3, index[2:])[name][0])
+
+
 def test_slips_of_casts_are_told():
     one = box(x=Interval(0, 1))
     with pytest.raises(errors.CaveError, match="at least one object"):
