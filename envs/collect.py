@@ -69,6 +69,7 @@ _MOVES = np.array(
     [(0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (1, 1, 0), (-1, 1, 0)], np.float64
 )
 """Of each action: the turn as a fraction of `turn`; steps forward and to the left as fractions of `stride`."""
+_TOLD = np.eye(len(ACTIONS), dtype=np.float32)
 _CLEAR = (0.05, 0.5)
 """Least metres from a body that starts to furniture and to things."""
 _ATTEMPTS, _PLACES, _RAYS = 64, 32, 8
@@ -96,7 +97,7 @@ class Config:
     turn: float = math.pi / 12
     """Radians of a turn."""
     stride: float = 0.25
-    """Metres of a step."""
+    """Metres of a step; no more than the body is wide from its middle, so that it passes through nothing."""
     max_steps: int = 200
     """Time limit of an episode."""
     cameras: Literal["free", "ring"] = "free"
@@ -111,7 +112,7 @@ class Config:
     """Which of `scenes.renderers` draws."""
 
     def __post_init__(self):
-        limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.4), "turn": (1e-3, math.pi), "supersample": (1, 8)}
+        limits = {"max_steps": (1, 10**9), "stride": (0.0, RADIUS), "turn": (1e-3, math.pi), "supersample": (1, 8)}
         limits["image_size"] = (1, 4096)
         errors.within("collect", self, limits)
         if self.cameras not in ("free", "ring"):
@@ -341,7 +342,7 @@ class World(envs.World):
     def advance(self, actions):
         """Turn, step, slide, and collect what is touched."""
         move = _MOVES[actions]
-        self.action[...] = np.eye(len(ACTIONS), dtype=np.float32)[actions]
+        self.action[...] = _TOLD[actions]
         self.yaw, heading = walking.turned(self.yaw, move[:, 0] * self.config.turn)
         left = np.stack([-heading[:, 1], heading[:, 0]], -1)
         wanted = self.position + self.config.stride * (heading * move[:, 1:2] + left * move[:, 2:])

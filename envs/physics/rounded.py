@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float64
 
 from envs.physics import discs
 
+_AXES = np.eye(2)
 _CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
 
 
@@ -55,7 +56,7 @@ def slide(
         away, own = out[rows] - middle[rows, worst], box[rows, worst]
         beyond = np.abs(away) - own
         # From within the box itself the nearest way out is through its nearest side.
-        side = np.eye(2)[beyond.argmax(1)]
+        side = _AXES[beyond.argmax(1)]
         normal = np.where((beyond < 0).all(1)[:, None], side, np.maximum(beyond, 0))
         normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, None]
         edge = np.where(
@@ -82,7 +83,7 @@ def free_way(
     away = (middle - position[:, None])[:, None]
     slow = np.where(np.abs(heading) < 1e-12, 1e-12, heading)[:, :, None]
     for axis in (0, 1):
-        wide = (box + np.maximum(rim, 0)[..., None] * np.eye(2)[axis])[:, None]
+        wide = (box + np.maximum(rim, 0)[..., None] * _AXES[axis])[:, None]
         enter, leave = np.sort(np.stack([(away - wide) / slow, (away + wide) / slow]), 0)
         enter, leave = enter.max(-1), leave.min(-1)
         meets = (rim >= 0)[:, None] & (enter < leave) & (leave > 0)
@@ -103,17 +104,20 @@ def reachable(
     """Which goals each body can come to within `within` metres of, walking from `start`: a flood over a grid of that
     cell."""
     line = np.arange(-half, half + cell / 2, cell)
-    grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
-    free = np.ones((len(start), len(grid)), bool)
-    for i in range(rim.shape[1]):
-        beyond = np.maximum(np.abs(grid - middle[:, None, i]) - box[:, None, i], 0)
-        free &= (beyond * beyond).sum(-1) >= (rim[:, i] * np.abs(rim[:, i]))[:, None]
-    cells = np.clip(np.rint((start + half) / cell).astype(int), 0, len(line) - 1)
     flood = np.zeros((len(start), len(line), len(line)), bool)
+    free = ~flood
+    for i in range(rim.shape[1]):
+        beyond = np.maximum(np.abs(line - middle[:, i, :, None]) - box[:, i, :, None], 0) ** 2
+        free &= beyond[:, 0, :, None] + beyond[:, 1, None] >= (rim[:, i] * np.abs(rim[:, i]))[:, None, None]
+    cells = np.clip(np.rint((start + half) / cell).astype(int), 0, len(line) - 1)
     flood[np.arange(len(start)), cells[:, 0], cells[:, 1]] = True
-    flooded = spread(flood, free.reshape(flood.shape)).reshape(len(start), -1)
-    near = ((grid - goal[:, :, None]) ** 2).sum(-1) <= (within * within)[:, :, None]
-    return (near & flooded[:, None]).any(-1)
+    flood = spread(flood, free)
+    out = np.zeros(within.shape, bool)
+    for i in range(within.shape[1]):
+        away = (line - goal[:, i, :, None]) ** 2
+        near = away[:, 0, :, None] + away[:, 1, None] <= (within[:, i] ** 2)[:, None, None]
+        out[:, i] = (near & flood).any((1, 2))
+    return out
 
 
 def spread(flood: Bool[np.ndarray, "b x y"], free: Bool[np.ndarray, "b x y"]) -> Bool[np.ndarray, "b x y"]:

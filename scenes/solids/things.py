@@ -33,7 +33,7 @@ _SECOND = np.array([(0, 1, 1), (0.177, 0.9, 0.55), (0.44, 0.35, 1), (0, 1, 1), (
 _SECOND[_TEXTURES == 0] = _FIRST[_TEXTURES == 0]
 
 
-def footprint(kind, size) -> np.ndarray:
+def footprint(kind, size) -> np.ndarray | np.floating:
     """Radius in metres of the upright cylinder that just holds a thing of that kind (an index) and size (arrays)."""
     return _EXTENTS[kind, 4] * size
 
