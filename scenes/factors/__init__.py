@@ -5,7 +5,7 @@
 A distribution samples, says what it contains, and is combined by product, union, difference and intersection,
 exactly. A `Split` gives one for the scene and one for its objects (`Repeat`, or `Casts` where there are several sorts of
 them); `check_splits` proves that no test split overlaps training, or names a factor and a witness; `tiers` says what a test
-split is to whoever trained on another; `nuisance` names factors that any family may take.
+split is to whoever trained on another; `nuisance` names factors that any family may take; `placing` makes objects fit.
 """
 
 from scenes.factors.casts import Casts
