@@ -145,7 +145,8 @@ class Scenes:
     """True generative factors: name -> array whose first axis is b. Those of objects are padded with zeros, axis 1
     being the object, and `n_objects` counts the real ones."""
     first_object: int = 0
-    """Number of solids at the head of every scene that are scenery; object `k` is the solid `first_object + k`."""
+    """Number of solids at the head of every scene that are scenery; object `k` is the solid `first_object + k`. What
+    comes after a scene's `n_objects` objects is scenery, too: that of which scenes have different numbers."""
     meshes: tuple[Mesh, ...] = ()
     """A table that all scenes of the batch share."""
     mesh: Int[np.ndarray, " n"] | None = None
@@ -172,6 +173,11 @@ class Scenes:
     def n_solids(self) -> Int[np.ndarray, " b"]:
         """Number of solids in each scene."""
         return np.diff(self.offsets)
+
+    @property
+    def n_objects(self) -> Int[np.ndarray, " b"]:
+        """Number of objects of each scene: what its factors say or, where they do not, all that follows its scenery."""
+        return np.asarray(self.factors.get("n_objects", self.n_solids - self.first_object))
 
     def __getitem__(self, index: Any) -> "Scenes":
         chosen = np.atleast_1d(np.arange(len(self))[index])

@@ -71,7 +71,7 @@ def dressed(batch: scenes.Scenes, index: Int[np.ndarray, " b"], step: Int[np.nda
     counts = batch.n_solids
     of = np.repeat(np.arange(len(batch)), counts)
     number = np.arange(len(of)) - batch.offsets[of]
-    scenery = number < batch.first_object
+    scenery = (number < batch.first_object) | (number >= batch.first_object + batch.n_objects[of])
 
     own = waves("colour", index, step, int(counts.max()) * 3).reshape(len(batch), -1, 3)[of, number]
     own *= (drift[of] * np.where(scenery, 1.0, 0.5))[:, None]

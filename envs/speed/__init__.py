@@ -251,7 +251,7 @@ def n_objects(module: ModuleType, config: Any, options: Options) -> int:
     if options.n_objects:
         return options.n_objects
     some, _ = module.views(config, "train", 0, np.arange(64), 1)
-    return 3 * bool((some.n_solids - some.first_object == 3).any())
+    return 3 * bool((some.n_objects == 3).any())
 
 
 def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Scenes, np.ndarray]:
@@ -261,7 +261,7 @@ def gather(module: ModuleType, config: Any, options: Options) -> tuple[scenes.Sc
         if start > 64 * n + 1024:
             raise errors.CaveError(f"--n-objects is {wanted}: training scenes do not have so many", errors.USAGE)
         batch, poses = module.views(config, "train", 0, start + np.arange(4 * n if wanted else n), 1)
-        chosen = np.flatnonzero((batch.n_solids - batch.first_object == wanted) | (wanted == 0))
+        chosen = np.flatnonzero((batch.n_objects == wanted) | (wanted == 0))
         if len(chosen):
             found.append((batch[chosen], poses[chosen, 0]))
         start += 4 * n

@@ -24,11 +24,12 @@ _LINES = {
 
 def crowded(batch: scenes.Scenes, n: int) -> scenes.Scenes:
     """The same sceneries with `n` objects each, taken from all of the batch: they may stand in one another."""
-    starts, ends, first = batch.offsets[:-1], batch.offsets[1:], batch.first_object
-    pool = np.concatenate([np.arange(start + first, end) for start, end in zip(starts, ends)])
+    starts, ends = batch.offsets[:-1], batch.offsets[1:]
+    begin, behind = starts + batch.first_object, starts + batch.first_object + batch.n_objects
+    pool = np.concatenate([np.arange(*ends) for ends in zip(begin, behind)])
     rows = [
-        np.concatenate([np.arange(start, start + first), pool[(i + np.arange(n)) % len(pool)]])
-        for i, start in enumerate(starts)
+        np.concatenate([np.arange(*head), pool[(i + np.arange(n)) % len(pool)], np.arange(*tail)])
+        for i, (head, tail) in enumerate(zip(zip(starts, begin), zip(behind, ends)))
     ]
     flat, counts = np.concatenate(rows), [len(row) for row in rows]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(batch.offsets.dtype)

@@ -118,7 +118,9 @@ def truths(factors: dict[str, np.ndarray], ids: np.ndarray, pose: np.ndarray, fi
     for name, values in factors.items():
         if np.ndim(values) == 1:
             found[name] = Factor(name, np.asarray(values), everywhere)
-    looked_at, known = central_object(ids, first_object)
+    # What comes after the objects is scenery again.
+    end = first_object + np.reshape(factors.get("n_objects", np.inf), (-1, 1, 1))
+    looked_at, known = central_object(np.where(ids < end, ids, -1), first_object)
     rows = np.arange(len(ids))
     own = {name: np.asarray(v)[rows, looked_at] for name, v in factors.items() if np.ndim(v) == 2}
     if {"x", "y"} <= own.keys():

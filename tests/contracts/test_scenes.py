@@ -135,7 +135,10 @@ def test_same_scenes_in_every_process(name):
 def test_factors_describe_the_solids(family):
     batch = scenes.sample(family, family.Config(), "train", SEED, np.arange(20))
     n_objects = batch.factors["n_objects"]
-    np.testing.assert_array_equal(batch.n_solids, n_objects + batch.first_object)
+    np.testing.assert_array_equal(batch.n_objects, n_objects)
+    # Behind the objects there is nothing, unless the family says how many solids of scenery are.
+    behind = family.n_behind(family.Config(), batch.factors) if hasattr(family, "n_behind") else 0
+    np.testing.assert_array_equal(batch.n_solids, batch.first_object + n_objects + behind)
     for value in batch.factors.values():
         if value.ndim > 1:
             padding = np.arange(value.shape[1]) >= n_objects[:, None]
