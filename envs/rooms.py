@@ -44,6 +44,7 @@ import envs
 import scenes
 from envs import interventions, nuisance, walking
 from envs.physics import discs
+from envs.walking import errands
 from scenes import factors as fa
 from scenes import rooms as family
 from scenes.kit import errors, seeds
@@ -58,7 +59,6 @@ TOUCH = 0.1
 """An object nearer than this to the body, in metres, is touched."""
 _CLEAR, _FAR = 0.3, 1.0
 _ATTEMPTS, _PLACES = 64, 32
-_NAMES = {"colour": "hue", "shape": "shape"}
 _STARTS = seeds.derive(envs.ROOT, "rooms", "starts")
 
 
@@ -103,7 +103,7 @@ class Config:
         limits = {"max_steps": (1, 10**9), "stride": (0.0, 0.5), "turn": (1e-3, math.pi), "supersample": (1, 8)}
         limits["image_size"] = (1, 4096)
         errors.within("rooms", self, limits)
-        choices = {"goal": _NAMES, "actions": walking.ACTIONS, "cameras": ("ring", "free")}
+        choices = {"goal": errands.FACTORS, "actions": walking.ACTIONS, "cameras": ("ring", "free")}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:
                 raise errors.unknown(f"{name} of rooms", getattr(self, name), accepted)
@@ -179,7 +179,7 @@ class World(envs.World):
             "depth": spaces.Box(0.0, self._far, size),
             "ids": spaces.Box(-1, family.FIRST_OBJECT + k - 1, size, np.int32),
             "pose": spaces.Box(-ends, ends),
-            "goal": spaces.Box(0.0, 1.0, (3 if config.goal == "colour" else len(family.SHAPES),)),
+            "goal": spaces.Box(0.0, 1.0, (errands.goal_width(config.goal),)),
             "action": spaces.Box(-1.0, 1.0, (n_action,)),
             "state": spaces.Box(-self._far, self._far, (4 + 4 * (k - 1) + 4,)),
         }
@@ -271,11 +271,7 @@ class World(envs.World):
 
     def _twins(self, drawn: dict, rim: np.ndarray) -> np.ndarray:
         """Which objects share the factor that names the target with another one."""
-        named = drawn[_NAMES[self.config.goal]]
-        apart = np.abs(named[:, :, None] - named[:, None])
-        # The family keeps hues further apart than this; interventions may not.
-        twins = np.minimum(apart, 1 - apart) < 0.04 if self.config.goal == "colour" else apart == 0
-        return (twins & (rim[:, None] >= 0) & ~np.eye(self._k, dtype=bool)).any(-1)
+        return errands.twins(self.config.goal, drawn[errands.FACTORS[self.config.goal]], rim >= 0)
 
     def _stand(self, at: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Name targets and place bodies in worlds `at` from uniform numbers; returns which of them it could."""
@@ -333,30 +329,19 @@ class World(envs.World):
         if self._eyes.drawn:
             out |= self._eyes.see(pose, rows, self._factors, self.scene_index(), self.steps)
         if "goal" in self.sensors:
-            named = self._factors[_NAMES[self.config.goal]][rows, self.target[rows]]
-            by_colour = self.config.goal == "colour"
-            out["goal"] = family.rgb(named) if by_colour else np.eye(len(family.SHAPES), dtype=np.float32)[named]
+            named = self._factors[errands.FACTORS[self.config.goal]][rows, self.target[rows]]
+            out["goal"] = errands.goal(self.config.goal, named)
         if "state" in self.sensors:
             out["state"] = self._state(rows)
         return {sensor: out[sensor] for sensor in self.sensors}
 
     def _state(self, rows: np.ndarray) -> np.ndarray:
-        every, goal, rim = np.arange(len(rows)), self.target[rows], self._rim[rows]
-        away = self._centre[rows] - self.position[rows, None]
-        bearing = np.arctan2(away[..., 1], away[..., 0]) - self.yaw[rows, None]
-        gap = discs.gaps(self.position[rows], self._centre[rows], rim)
-        present = rim >= 0
-        seen = np.stack([present, np.sin(bearing), np.cos(bearing), np.where(present, np.maximum(gap, 0), 0)], -1)
-        seen *= present[..., None]
-        target = np.concatenate([seen[every, goal, 1:], rim[every, goal][:, None] - RADIUS], 1)
-        # Absent objects sort behind present ones, as zeros, and the target behind all, where it is dropped.
-        rank = np.where(present, gap, 2 * self._far)
-        rank[every, goal] = np.inf
-        others = seen[every[:, None], np.argsort(rank, 1, kind="stable")[:, :-1]].reshape(len(rows), -1)
+        body = self.position[rows], self.yaw[rows]
+        seen = errands.seen(*body, self._centre[rows], self._rim[rows], self.target[rows], RADIUS)
         turned = self.yaw[rows, None] + np.arange(4) * (math.pi / 2)
         heading = np.stack([np.cos(turned), np.sin(turned)], -1)
         walls = discs.to_wall(self.position[rows, None], heading, self.config.side / 2)
-        return np.concatenate([target, others, np.minimum(walls, self._far)], 1)
+        return np.concatenate([seen, np.minimum(walls, self._far)], 1)
 
     def facts(self):
         """`factors`; `target`, which object is wanted; `success`, whether it was reached."""
