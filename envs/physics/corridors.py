@@ -1,0 +1,114 @@
+"""Discs that walk in mazes on square grids, among upright cylinders: sliding, and where one may be; for `b` at once.
+
+The middle of a maze is the origin; its cells are `CELL` metres wide and its walls `THICKNESS` thick (`scenes.mazes`). A body
+smaller than half a cell can touch its cell's four walls, what stands in the cell's four corners, and no other wall: all
+that it must know of a maze is one byte for each cell. `centre` and `rim` are as in `envs.physics.discs`.
+"""
+
+import functools
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Int64, UInt8
+
+from scenes import grids
+from scenes.mazes import CELL, THICKNESS
+
+SIDES = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
+"""Ways out of a cell: east, north, west, south."""
+_CORNERS = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
+_QUARTERS = np.array([[6, 5], [7, 4]], np.uint8)
+"""Bit of a corner by whether it is in the east, and in the north, of its cell."""
+_HALF, _POST = CELL / 2, THICKNESS / 2
+
+
+def bytes_of(maze: grids.Maze) -> UInt8[np.ndarray, "b n n"]:
+    """What stands around each cell: bits 0 to 3 a wall to the east, north, west and south; bits 4 to 7 anything in the
+    corner to the north-east, north-west, south-west and south-east."""
+    taken, n = grids.occupancy(maze), maze.inside.shape[1]
+    at = [taken[:, 1 + x : 2 * n + 1 + x : 2, 1 + y : 2 * n + 1 + y : 2] for x, y in (*SIDES, *_CORNERS)]
+    return np.packbits(np.stack(at, -1), axis=-1, bitorder="little")[..., 0]
+
+
+def cell_of(position: Float64[np.ndarray, "b 2"], cells: Int[np.ndarray, " b"]) -> Int64[np.ndarray, "b 2"]:
+    """Column and row of the cell that each body is in, of mazes of `cells` a side."""
+    return np.clip(np.floor(position / CELL + cells[:, None] / 2).astype(np.int64), 0, cells[:, None] - 1)
+
+
+def middle_of(cell: Int[np.ndarray, "b 2"], cells: Int[np.ndarray, " b"]) -> Float64[np.ndarray, "b 2"]:
+    """Where the middles of cells are."""
+    return (cell + 0.5 - cells[:, None] / 2) * CELL
+
+
+def clear(
+    position: Float64[np.ndarray, "b 2"],
+    cells: Int[np.ndarray, " b"],
+    around: UInt8[np.ndarray, "b n n"],
+    radius: float,
+) -> Float64[np.ndarray, "b 2"]:
+    """The nearest places to `position`, in the same cells, where bodies are in no wall."""
+    cell = cell_of(position, cells)
+    middle, byte = middle_of(cell, cells), around[np.arange(len(cell)), cell[:, 0], cell[:, 1]]
+    limits = _limits(radius)[byte & 15]
+    local = np.clip(position - middle, limits[:, 0], limits[:, 1])
+    # Of its corners, a body meets but that of the quarter of the cell it is in.
+    up = (local >= 0).astype(np.int64)
+    post = (2 * up - 1) * _HALF
+    away = local - np.clip(local, post - _POST, post + _POST)
+    distance = np.sqrt((away * away).sum(1))
+    pushed = (byte >> _QUARTERS[up[:, 0], up[:, 1]] & 1 == 1) & (distance < radius)
+    if pushed.any():
+        local[pushed] += away[pushed] * (radius / np.maximum(distance[pushed], 1e-9) - 1)[:, None]
+    return middle + local
+
+
+@functools.cache
+def _limits(radius: float) -> Float64[np.ndarray, "16 2 2"]:
+    """Least and largest x and y in a cell, by which of its sides are walls."""
+    walls = np.arange(16)[:, None] >> np.array([2, 3, 0, 1]) & 1
+    ends = np.where(walls == 1, _HALF - _POST - radius, np.inf) * np.array([-1.0, -1.0, 1.0, 1.0])
+    return ends.reshape(16, 2, 2)
+
+
+def inside_walls(
+    position: Float64[np.ndarray, "b 2"],
+    cells: Int[np.ndarray, " b"],
+    around: UInt8[np.ndarray, "b n n"],
+    radius: float,
+) -> Bool[np.ndarray, " b"]:
+    """Which bodies are in walls, or out of their mazes."""
+    return (np.abs(clear(position, cells, around, radius) - position) > 1e-9).any(1)
+
+
+def slide(
+    position: Float64[np.ndarray, "b 2"],
+    wanted: Float64[np.ndarray, "b 2"],
+    cells: Int[np.ndarray, " b"],
+    around: UInt8[np.ndarray, "b n n"],
+    centre: Float64[np.ndarray, "b k 2"],
+    rim: Float64[np.ndarray, "b k"],
+    radius: float,
+) -> Float64[np.ndarray, "b 2"]:
+    """Where bodies at `position` come to stand that want to be at `wanted`, less than their `radius` away.
+
+    A body that would be inside something is pushed out on the shortest way, and so slides along it; one that is still
+    inside a cylinder after three pushes stays where it was.
+    """
+    out = clear(wanted, cells, around, radius)
+    rows = np.arange(len(out))
+    for push in range(4):
+        away = out[rows, None] - centre[rows]
+        distance = np.sqrt((away * away).sum(-1))
+        depth = rim[rows] - distance
+        worst = depth.argmax(1)
+        one = np.arange(len(rows))
+        inside = depth[one, worst] > 1e-9
+        if not inside.any():
+            break
+        rows, worst, away, distance = rows[inside], worst[inside], away[inside], distance[inside]
+        if push == 3:
+            out[rows] = position[rows]
+            break
+        one = np.arange(len(rows))
+        outward = away[one, worst] / np.maximum(distance[one, worst], 1e-9)[:, None]
+        out[rows] = clear(centre[rows, worst] + outward * rim[rows, worst][:, None], cells[rows], around[rows], radius)
+    return out
