@@ -223,6 +223,18 @@ def test_every_solid_is_seen_where_its_points_are(kind, extent):
             agree(frames, scene, cameras)
 
 
+@pytest.mark.parametrize("kind", SIZES)
+def test_what_reaches_past_the_camera_is_cut_nowhere(kind):
+    """Beside, above and below it, where what is seen of a solid has no end but the picture's."""
+    size = tuple(4 * extent for extent in SIZES[kind])
+    for place in ((0.5, 2.6, 0), (0.5, -2.6, 0), (0.5, 0, 2.6), (0.5, 0, -2.6), (0.2, 2.2, 2.2)):
+        scene = scene_of([(kind, size, place, (1, 0, 0, 0), "plain"), FLOOR])
+        cameras = camera((0, 0, 0, 0.1, -0.05), 40, 56)
+        ids = raycast.load(scene).render(cameras).ids[0]
+        _, expected, _, _ = reference(scene, cameras)
+        assert (ids == expected).mean() > 0.995
+
+
 @pytest.mark.parametrize("extent", [None, 5.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_crowds_hide_one_another_as_they_should(seed, extent):

@@ -219,7 +219,8 @@ def _draw_solid(
             triangles.read(s, blocks, start, n, stride, look[k], window, forest, kind[k] - MESH)
         else:
             meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
-        if shadows is not None:  # else to light a pixel costs little more than to ask whether it is seen
+        # To light a pixel costs little more than to ask whether it is seen; shadows and the patterns of solids do not.
+        if shadows is not None or (skin != 0 and not flat):
             n = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
         if painted and not even:
             _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest)

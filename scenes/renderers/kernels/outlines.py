@@ -254,11 +254,12 @@ def _interval(kind, size, axis, ahead, eye, extent):
     near = z - reach_along(kind, size, -ahead[0], -ahead[1], -ahead[2])
     if far < NEAR:
         return 1.0, -1.0
-    if extent is None and near < NEAR:
-        return -1e6, 1e6
     x = -dot(axis, eye)
     high = x + reach_along(kind, size, axis[0], axis[1], axis[2])
     low = x - reach_along(kind, size, -axis[0], -axis[1], -axis[2])
+    if extent is None and near < NEAR:
+        # What reaches past the camera, but lies to one side of its axis, is on that side of the picture.
+        return low / far if low > 0 else -1e6, high / far if high < 0 else 1e6
     if extent is not None:
         return low, high
     return min(low / near, low / far), max(high / near, high / far)
