@@ -89,6 +89,7 @@ def test_every_goal_can_be_reached():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])
 @pytest.mark.parametrize("split", list(mazes.splits(mazes.Config())))
 def test_every_goal_of_every_split_can_be_reached(split, actions):
