@@ -1,9 +1,10 @@
 """The loop that calls MuJoCo's C functions on one simulation after another, compiled by numba; see `batch`."""
 
-import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+
+from scenes.kit.compiler import numba
 
 _BYTES = 8
 

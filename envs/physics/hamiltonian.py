@@ -18,8 +18,9 @@ the difference of their positions would have lost the digits on which the energy
 
 import math
 
-import numba
 import numpy as np
+
+from scenes.kit.compiler import numba
 
 SPRING, PENDULUM, DOUBLE, BODIES = range(4)
 """Systems: a mass on a spring; a pendulum; a pendulum on a pendulum; bodies in a plane that attract one another."""

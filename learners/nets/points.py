@@ -4,9 +4,10 @@ import concurrent.futures
 import itertools
 import math
 
-import numba
 import numpy as np
 from jaxtyping import Float32
+
+from scenes.kit.compiler import numba
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 FAINT = np.float32(1e-4)

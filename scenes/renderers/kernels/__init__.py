@@ -1,20 +1,3 @@
-"""The ray caster's inner loops, compiled by numba: surfaces, trees of triangles, textures, and the frame they are drawn into.
+"""The ray caster's inner loops, compiled by numba: surfaces, trees of triangles, textures, and the frame they are drawn into."""
 
-LLVM leaves the widest registers of a processor with AVX-512 alone, since the first ones slowed down when they were used.
-On those that came later they make a frame a tenth cheaper; numba takes the setting for all that a process compiles after.
-"""
-
-import llvmlite.binding
-import numba
-
-_SLOWED = ("skylake-avx512", "cascadelake", "cooperlake")
-"""LLVM's names of processors whose clocks fall."""
-
-
-def _widen() -> None:
-    features, name = llvmlite.binding.get_host_cpu_features(), llvmlite.binding.get_host_cpu_name()
-    if numba.config.CPU_FEATURES is None and features.get("avx512f") and name not in _SLOWED:
-        numba.config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
-
-
-_widen()
+import scenes.kit.compiler  # noqa: F401, which must come before the first function is declared
