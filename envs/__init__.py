@@ -471,16 +471,17 @@ class VectorEnv(gym.vector.VectorEnv):
     """A world as a Gymnasium vector environment, reset in the step that ends an episode.
 
     `info` holds `factors` (the truth) of worlds that were just reset, and `final_obs` and `final_info` of those that
-    just ended, laid out as `gymnasium.vector.SyncVectorEnv` does.
+    just ended, laid out as `gymnasium.vector.SyncVectorEnv` does. Sensors without numbers (the goal where nothing is wanted)
+    are left out of what is observed here and by `Env`: Stable-Baselines3's policies cannot take them.
     """
 
     def __init__(self, world: World, render_mode: str | None = None):
         self.world = world
         self.num_envs, self.render_mode = world.n, render_mode
         self.metadata = {**_METADATA, "autoreset_mode": gym.vector.AutoresetMode.SAME_STEP}
-        self.single_action_space, self.single_observation_space = world.action_space, world.observation_space
+        self.single_action_space, self.single_observation_space = world.action_space, _with_numbers(world)
         self.action_space = gym.vector.utils.batch_space(world.action_space, world.n)
-        self.observation_space = gym.vector.utils.batch_space(world.observation_space, world.n)
+        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, world.n)
 
     def reset(self, *, seed=None, options=None) -> tuple[dict, dict]:
         """Start new episodes.
@@ -495,13 +496,14 @@ class VectorEnv(gym.vector.VectorEnv):
         super().reset(seed=seed if np.ndim(seed or 0) == 0 else int(own[0]))
         self.world.reset(mask, own, options.get("factors"))
         mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
-        return self.world.observe(), _masked(self.world.facts(), mask)
+        return self._seen(), _masked(self.world.facts(), mask)
 
     def step(self, actions) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Move every world by one step; worlds whose episode ends are already in their next one."""
         reward, terminated, truncated = self.world.step(actions)
         done, info = terminated | truncated, {}
-        observation = self.world.observe()
+        sensed = self.world.observe()
+        observation = {sensor: sensed[sensor] for sensor in self.single_observation_space}
         if done.any():
             final = np.full(self.num_envs, None, object)
             for row in np.flatnonzero(done):
@@ -509,7 +511,7 @@ class VectorEnv(gym.vector.VectorEnv):
             info = {"final_obs": final, "_final_obs": done.copy(), "_final_info": done.copy()}
             info["final_info"] = _masked(self.world.facts(), done)
             self.world.reset(done)
-            self.world.observe(done, out=observation)
+            self.world.observe(done, out=sensed)
             info |= _masked(self.world.facts(), done)
         return observation, reward.astype(np.float64), terminated, truncated, info
 
@@ -517,7 +519,11 @@ class VectorEnv(gym.vector.VectorEnv):
         """Change factors of running episodes, as `World.intervene` does; what is seen now, and the truth."""
         self.world.intervene(factors, mask)
         mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
-        return self.world.observe(), _masked(self.world.facts(), mask)
+        return self._seen(), _masked(self.world.facts(), mask)
+
+    def _seen(self) -> dict[str, np.ndarray]:
+        sensed = self.world.observe()
+        return {sensor: sensed[sensor] for sensor in self.single_observation_space}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """What each world's eye sees, uint8 h w 3; None without a render mode."""
@@ -533,7 +539,7 @@ class Env(gym.Env):
         if world.n != 1:
             raise errors.CaveError(f"envs.Env takes one world, not {world.n}; envs.VectorEnv takes any number")
         self.world, self.render_mode = world, render_mode
-        self.action_space, self.observation_space = world.action_space, world.observation_space
+        self.action_space, self.observation_space = world.action_space, _with_numbers(world)
 
     def reset(self, *, seed=None, options=None) -> tuple[dict, dict]:
         """Start the next episode or, with a seed, the first of that seed.
@@ -546,14 +552,14 @@ class Env(gym.Env):
         factors = _checked_options(options, {"factors"}).get("factors")
         factors = factors and {name: np.asarray(value)[None] for name, value in factors.items()}
         self.world.reset(None, None if seed is None else np.array([seed]), factors)
-        return _row(self.world.observe()), _row(self.world.facts())
+        return self._seen(), _row(self.world.facts())
 
     def step(self, action) -> tuple[dict, float, bool, bool, dict]:
         """Move by one step."""
         reward, terminated, truncated = self.world.step(np.asarray(action)[None])
         over = bool(terminated[0] or truncated[0])
         info = _row(self.world.facts()) if over else {}
-        return _row(self.world.observe()), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+        return self._seen(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
     def intervene(self, factors: dict) -> tuple[dict, dict]:
         """Change factors of the running episode, each value without the axis of worlds; what is seen now, and the truth.
@@ -561,7 +567,11 @@ class Env(gym.Env):
         Through Gymnasium's wrappers it is reached as `env.unwrapped.intervene`.
         """
         self.world.intervene({name: np.asarray(value)[None] for name, value in factors.items()})
-        return _row(self.world.observe()), _row(self.world.facts())
+        return self._seen(), _row(self.world.facts())
+
+    def _seen(self) -> dict[str, np.ndarray]:
+        sensed = self.world.observe()
+        return {sensor: sensed[sensor][0].copy() for sensor in self.observation_space}
 
     def render(self) -> np.ndarray | None:
         """What the eye sees, uint8 h w 3; None without a render mode."""
@@ -596,6 +606,12 @@ def vector(
 ) -> VectorEnv:
     """What `gymnasium.make_vec("cave/Rooms-v0", num_envs=..., ...)` calls; arguments as for `make`."""
     return VectorEnv(make(name, config, num_envs, split, seed, sensors, size), render_mode)
+
+
+def _with_numbers(world: World) -> spaces.Space:
+    """What the faces of a world show: the sensors that read anything at all."""
+    shown = world.observation_space.spaces.items()
+    return spaces.Dict({sensor: space for sensor, space in shown if np.prod(space.shape) > 0})
 
 
 def _eyes(world: World) -> np.ndarray:
