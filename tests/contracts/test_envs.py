@@ -19,6 +19,8 @@ from scenes.kit import errors, plugins
 
 NAMES = plugins.names("envs")
 CHEAP = ("pose", "goal", "action", "state")
+PATIENCE = 10
+"""Time limits that the scripted player has to show that a goal can be reached at all."""
 DIGESTS = Path(__file__).parent / "digests.py"
 
 
@@ -237,27 +239,52 @@ def test_slips_are_answered(name):
         envs.VectorEnv(world).reset(options={"factor": {}})
 
 
+def played(name, player, seeds, patience=1):
+    """Returns of first episodes, and after how many steps they succeeded (never: infinity), `patience` time limits long."""
+    limit = envs.make(name, tiny(name), sensors=()).max_steps
+    config = dataclasses.replace(tiny(name), max_steps=patience * limit)
+    n, t = len(seeds), 0
+    world = envs.make(name, config, n, sensors=())
+    world.reset(seeds=seeds)
+    returns, success, running = np.zeros(n), np.full(n, np.inf), np.ones(n, bool)
+    while running.any():
+        reward, terminated, truncated = world.step(getattr(world, player)())
+        t += 1
+        returns += reward * running
+        success[running & world.facts()["success"]] = np.minimum(success, t)[running & world.facts()["success"]]
+        running &= ~(terminated | truncated)
+        if (terminated | truncated).any():
+            world.reset(terminated | truncated)
+    return returns, success, limit
+
+
 def test_a_scripted_player_beats_chance_or_is_refused(name):
+    """And reaches every goal, given time: there is a way."""
     if "scripted" not in envs.module(name).World.PLAYERS:
         with pytest.raises(errors.CaveError, match="has no scripted player"):
             envs.make(name, tiny(name), sensors=CHEAP).scripted()
         return
-    world = envs.make(name, tiny(name), 200, seed=1, sensors=CHEAP)
-    rate, total = {}, {}
-    for player in ("random", "scripted"):
-        world.reset(seeds=1 + np.arange(200))
-        returns, success, running = np.zeros(200), np.zeros(200, bool), np.ones(200, bool)
-        while running.any():
-            reward, terminated, truncated = world.step(getattr(world, player)())
-            returns += reward * running
-            success |= running & world.facts()["success"]
-            running &= ~(terminated | truncated)
-            if (terminated | truncated).any():
-                world.reset(terminated | truncated)
-        rate[player], total[player] = success.mean(), returns.mean()
-    assert rate["scripted"] >= 0.9
-    assert rate["scripted"] > 3 * rate["random"] > 0
-    assert total["scripted"] > total["random"]
+    returns, success, limit = played(name, "scripted", 1 + np.arange(200), PATIENCE)
+    by_chance, lucky, _ = played(name, "random", 1 + np.arange(200))
+    assert np.isfinite(success).all()
+    assert (success <= limit).mean() >= 0.9
+    assert (success <= limit).mean() > 3 * np.isfinite(lucky).mean() > 0
+    assert returns.mean() > by_chance.mean()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_goal_of_ten_thousand_seeds_can_be_reached(name):
+    if "scripted" in envs.module(name).World.PLAYERS:
+        for start in range(0, 10_000, 500):
+            _, success, _ = played(name, "scripted", start + np.arange(500), PATIENCE)
+            assert np.isfinite(success).all(), start + np.flatnonzero(np.isinf(success))
+    else:
+        world = envs.make(name, tiny(name), 500, sensors=("state",))
+        for start in range(0, 10_000, 500):
+            world.reset(seeds=start + np.arange(500))
+            world.step(world.random())
+            assert np.isfinite(world.observe()["state"]).all()
 
 
 def test_factors_are_told_at_reset_and_end_and_lie_in_their_split(name):

@@ -2,16 +2,20 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import math
 import os
 import subprocess
 import sys
 
+import mujoco
 import numpy as np
 import pytest
 
 import scenes
-from scenes import factors
+from scenes import factors, geometry
+from scenes.geometry import meshes
 from scenes.kit import errors, plugins
 
 FAMILIES = plugins.names("scenes")
@@ -98,38 +102,41 @@ def test_json_gives_back_every_bit(family, split):
     assert_equal(scenes.Scenes.from_json(batch.to_json()), batch)
 
 
-def fingerprint(name):
+SCRIPT = f"""
+import hashlib, json, numpy as np, scenes; from scenes.kit import plugins
+told = {{}}
+for name in plugins.names("scenes")[::ORDER]:
     family = plugins.load("scenes", name, "family")
-    digest = hashlib.sha256()
-    for split in family.splits(family.Config()):
-        digest.update(scenes.sample(family, family.Config(), split, SEED, INDEX).to_json().encode())
-    return digest.hexdigest()
+    texts = {{}}
+    for split in list(family.splits(family.Config()))[::ORDER]:
+        texts[split] = scenes.sample(family, family.Config(), split, {SEED}, np.array({INDEX.tolist()})).to_json()
+    told[name] = hashlib.sha256("".join(texts[split] for split in sorted(texts)).encode()).hexdigest()
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """What two other processes say of all families: under other hash seeds, one of them in reverse order."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT.replace("ORDER", order) + "print(json.dumps(told))"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )
+        for order, hash_seed in (("1", "1"), ("-1", "77"))
+    ]
+    told = [process.communicate()[0] for process in started]
+    assert not any(process.returncode for process in started)
+    return [json.loads(text) for text in told]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_same_scenes_in_every_process(name):
+def test_same_scenes_in_every_process(name, elsewhere):
     """Also under another hash seed, and with the splits asked for in another order."""
-    script = (
-        "import hashlib, numpy as np, scenes; from scenes.kit import plugins\n"
-        f"family = plugins.load('scenes', {name!r}, 'family'); digest = hashlib.sha256()\n"
-        "texts = {}\n"
-        "for split in reversed(list(family.splits(family.Config()))):\n"
-        f"    index = np.array({INDEX.tolist()})\n"
-        f"    texts[split] = scenes.sample(family, family.Config(), split, {SEED}, index).to_json()\n"
-        "for split in family.splits(family.Config()): digest.update(texts[split].encode())\n"
-        "print(digest.hexdigest())"
-    )
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        ).stdout.strip()
-        for hash_seed in ("1", "77")
-    }
-    assert told == {fingerprint(name)}
+    family, digest = plugins.load("scenes", name, "family"), hashlib.sha256()
+    for split in sorted(family.splits(family.Config())):
+        digest.update(scenes.sample(family, family.Config(), split, SEED, INDEX).to_json().encode())
+    assert [told[name] for told in elsewhere] == [digest.hexdigest()] * 2
 
 
 def test_factors_describe_the_solids(family):
@@ -143,6 +150,88 @@ def test_factors_describe_the_solids(family):
         if value.ndim > 1:
             padding = np.arange(value.shape[1]) >= n_objects[:, None]
             assert not value[padding].any()
+
+
+DEEPEST = 1e-3
+"""Metres by which two solids may overlap: what float32 and MuJoCo's search for the distance leave open, and no more."""
+
+
+def overlaps(batch):
+    """Depth in metres of every overlap of an object with another solid that is deeper than `DEEPEST`, by MuJoCo.
+
+    Solids without a volume (sprites) hold nothing, and a plane only what stands over or under it.
+    """
+    solids = [(a, b) for a, b in itertools.pairwise(batch.offsets.tolist())]
+    plane, mesh = (scenes.KINDS.index(kind) for kind in ("plane", "mesh"))
+    radius = np.linalg.norm(geometry.extents(batch), axis=1)
+    thick = np.array([np.ptp(one.vertices, axis=0).min() > 1e-4 for one in batch.meshes] + [True])
+    solid = np.where(batch.kind == mesh, thick[batch.mesh], True)
+    turned = scenes.rotation_matrices(batch.rotation.astype(np.float64))
+    found = []
+    for begin, end in solids:
+        pairs = []
+        for i in range(begin + batch.first_object, end):
+            away = batch.position[begin:i] - batch.position[i]
+            local = np.einsum("njk,nj->nk", turned[begin:i], -away)
+            flat, ends = batch.kind[begin:i] == plane, batch.size[begin:i, :2]
+            over = (np.abs(local[:, 2]) < radius[i]) & ((np.abs(local[:, :2]) < ends) | (ends == 0)).all(1)
+            near = np.linalg.norm(away, axis=1) < radius[i] + radius[begin:i]
+            pairs += [(begin + j, i) for j in np.flatnonzero(np.where(flat, over, near))]
+        found += depths(batch, [pair for pair in pairs if solid[list(pair)].all()])
+    return [depth for depth in found if depth > DEEPEST]
+
+
+def depths(batch, pairs):
+    spec, names = mujoco.MjSpec(), sorted({i for pair in pairs for i in pair})
+    for i in names:
+        kind = scenes.KINDS[batch.kind[i]]
+        own = {"size": np.where(batch.size[i] > 0, batch.size[i], 1.0).astype(float)}
+        if kind in ("cone", "torus", "mesh"):
+            own = {"meshname": spec.add_mesh(name=f"mesh{i}", uservert=meshes.of(batch, i)[0].ravel()).name}
+            kind = "mesh"
+        place = {"pos": batch.position[i], "quat": batch.rotation[i]}
+        body = spec.worldbody.add_body(**place)
+        body.add_geom(type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}"), name=str(i), **own)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    at = {i: model.geom(str(i)).id for i in names}
+    return [-mujoco.mj_geomDistance(model, data, at[i], at[j], 0.01, None) for i, j in pairs]
+
+
+def test_overlaps_are_found():
+    """Two boxes, apart by a centimetre, then two millimetres in one another, then again with an edge ahead."""
+    for deep, far, turn in ((-0.01, 1.0, 0.0), (0.002, 1.0, 0.0), (0.002, 0.5 + 0.5 * 2**0.5, math.pi / 4)):
+        quat = [math.cos(turn / 2), 0, 0, math.sin(turn / 2)]
+        fields = {
+            "size": np.full((2, 3), 0.5),
+            "position": [[0, 0, 0], [far - deep, 0, 0]],
+            "rotation": [[1, 0, 0, 0], quat],
+        }
+        pair = scenes.join([one_box(), one_box()])
+        fields = {name: np.asarray(value, np.float32) for name, value in fields.items()}
+        both = dataclasses.replace(pair[:1], **_flat(pair), **fields, offsets=np.array([0, 2]))
+        both.check()
+        assert [round(depth, 4) for depth in overlaps(both)] == ([0.002] if deep > 0 else [])
+
+
+def _flat(pair):
+    names = ("kind", "mesh", "image", "texture", "texture_scale", "colour")
+    return {name: getattr(pair, name) for name in names}
+
+
+def test_nothing_stands_in_anything_else(family):
+    assert overlaps(scenes.sample(family, family.Config(), "train", SEED, np.arange(200))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("family", "split"), list(cases()))
+def test_nothing_stands_in_anything_else_in_ten_thousand_scenes(family, split):
+    for start in range(0, 10_000, 500):
+        batch = scenes.sample(family, family.Config(), split, SEED, start + np.arange(500))
+        batch.check()
+        assert overlaps(batch) == []
 
 
 def test_unknown_split_is_named(family):
