@@ -2,15 +2,19 @@
 
     python -m envs.benchmark rooms
     python -m envs.benchmark rooms --json speed.json
+    python -m envs.benchmark rooms --n-worlds 64 --async-envs 8
     python -m envs.benchmark rooms --device cuda --n-scenes 8192
     python -m envs.benchmark gymnasium --all --sheet side-by-side.png
     python -m envs.benchmark pybullet
     python -m envs.benchmark simulators
 
 Pictures, also of a mesh of 10,000 triangles, are compared with MuJoCo's own renderer on the same scenes, where there is
-OpenGL for it. `rooms --plot FILE.png` draws the cost of a frame against pixels, solids and batch; `gymnasium --sheet
-FILE.png`, our pictures beside MuJoCo's. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer
-and by ours; `simulators`, the arm of `reach` in MuJoCo and in PyBullet: how far its hands come to be apart.
+OpenGL for it; a batch of worlds with pictures, with as many processes of Gymnasium's `AsyncVectorEnv`, ours and MuJoCo's
+(`--async-envs`, see `envs.speed.rivals`).
+
+`rooms --plot FILE.png` draws the cost of a frame against pixels, solids and batch; `gymnasium --sheet FILE.png`, our
+pictures beside MuJoCo's. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer and by ours;
+`simulators`, the arm of `reach` in MuJoCo and in PyBullet: how far its hands come to be apart.
 """
 
 import dataclasses
@@ -19,7 +23,7 @@ import json
 import math
 
 from envs import speed
-from envs.speed import bullet
+from envs.speed import bullet, rivals
 from scenes.kit import errors, options, plugins, runs
 
 PROG = "python -m envs.benchmark"
@@ -41,7 +45,7 @@ def main(argv: list[str]) -> list[speed.Row]:
         what = f"{given.n_scenes} {name}{f' of {n} objects' * bool(n)}, drawn on {where}"
         parts = (
             speed.ready(given), speed.draw(module, config, given), speed.mesh(given),
-            speed.step(name, config, given), speed.stream(name, config, given),
+            speed.step(name, config, given), rivals.measure(name, config, given), speed.stream(name, config, given),
         )  # fmt: skip
         out, drawn = given.plot, speed.plot
     elif name != "gymnasium":
@@ -49,7 +53,8 @@ def main(argv: list[str]) -> list[speed.Row]:
         if given.plot:
             raise errors.CaveError(f"--plot draws scenes of a family; {name} has none", errors.USAGE)
         what, out, drawn = name, None, None
-        parts = (speed.step(name, config, given), speed.stream(name, config, given))
+        steps = speed.step(name, config, given), rivals.measure(name, config, given)
+        parts = (*steps, speed.stream(name, config, given))
     else:
         from envs.speed import models  # here, since it is MuJoCo's
 

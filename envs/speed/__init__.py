@@ -47,6 +47,8 @@ class Options:
     """Rounds, of which the best counts."""
     n_mujoco: int = 16
     """Of the scenes, how many MuJoCo's own renderer draws, too; 0: it is left out."""
+    async_envs: int = 4
+    """Processes of Gymnasium's AsyncVectorEnv beside our worlds, with one environment each, at most 64; 0: it is left out."""
     sensors: tuple[str, ...] = renderers.USUAL
     """What is drawn, of rgb, depth and ids."""
     cold: bool = False
@@ -62,6 +64,7 @@ class Options:
             least = np.min(getattr(self, name), initial=1)
             if least < 1:
                 raise errors.CaveError(f"--{name.replace('_', '-')} is {least}, wanted at least 1", errors.USAGE)
+        errors.within("benchmark", self, {"async_envs": (0, 64)})
 
 
 @dataclasses.dataclass(frozen=True)

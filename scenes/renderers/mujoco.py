@@ -270,6 +270,8 @@ class _Stage:
 def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
     """The model of one scene: body `i + 1` carries geom `i`, which is solid `i`."""
     spec = mujoco.MjSpec()
+    # Nothing moves by its weight, and of what is flat and thin MuJoCo would doubt it.
+    spec.compiler.balanceinertia = True
     spec.stat.extent, spec.stat.center = 1.0, (0.0, 0.0, 0.0)
     spec.visual.map.znear, spec.visual.map.zfar = _NEAR, _FAR
     reach = geometry.reach(batch)

@@ -2,19 +2,23 @@
 
 import json
 import math
+import multiprocessing
+import sys
 
+import gymnasium
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
 import scenes
-from envs import benchmark, blocks, rooms, speed
+from envs import benchmark, blocks, rooms, speed, sprites
 from envs.registered import tasks
-from envs.speed import models, plots
+from envs.speed import models, plots, rivals
 from scenes import renderers
 from scenes.kit import errors
 
 TINY = ["--n-scenes", "4", "--size", "8", "--n-worlds", "2", "--n-steps", "3", "--rounds", "1", "--n-mujoco", "0"]
+TINY += ["--async-envs", "0"]
 
 
 def test_a_tiny_one_measures_every_part(tmp_path, capsys):
@@ -56,6 +60,40 @@ def test_the_mesh_that_is_measured_is_seen_by_both_and_differently_in_each_scene
     assert (ours.ids == theirs.ids).mean() > 0.98 and 0.25 < (ours.ids == 1).mean() < 0.5
     assert np.abs(ours.rgb.astype(int) - theirs.rgb)[ours.ids == theirs.ids].mean() < 2
     assert len({frame.tobytes() for frame in ours.rgb}) == 3
+
+
+def test_worlds_are_measured_beside_others_and_who_is_missing_is_named(monkeypatch):
+    """Here without processes: `AsyncVectorEnv` steps what `SyncVectorEnv` does."""
+
+    def broken():
+        raise RuntimeError("there is no OpenGL\nat all")
+
+    in_turn = lambda made, context, autoreset_mode: gymnasium.vector.SyncVectorEnv(made, autoreset_mode=autoreset_mode)
+    monkeypatch.setattr(rivals.gymnasium.vector, "AsyncVectorEnv", in_turn)
+    monkeypatch.setitem(sys.modules, "miniworld", None)
+    singles = rivals._singles
+    monkeypatch.setattr(rivals, "_singles", lambda *given: singles(*given) | {"MuJoCo's renderer": broken})
+    given = speed.Options(size=8, n_worlds=(3,), n_steps=2, rounds=1, async_envs=2)
+    rows = list(rivals.measure("rooms", rooms.Config.tiny(), given))
+    assert [row.what for row in rows if math.isnan(row.rate)] == [
+        "MuJoCo's renderer is left out: there is no OpenGL",
+        "MiniWorld is left out: the package miniworld is not installed",
+    ]
+    ours, theirs = rows[2:]
+    assert ours.what.startswith("3 worlds") and theirs.what == "AsyncVectorEnv of 2, ours"
+    assert theirs.note == f"{ours.rate / theirs.rate:,.1f} times slower"
+    assert not list(rivals.measure("rooms", rooms.Config.tiny(), speed.Options(async_envs=0)))
+
+
+@pytest.mark.slow
+@pytest.mark.opengl
+@pytest.mark.parametrize("name", ["rooms", "sprites"])
+def test_processes_step_as_many_environments_and_end(name):
+    given = speed.Options(size=16, n_worlds=(3,), n_steps=2, rounds=1, async_envs=2)
+    config = rooms.Config.tiny() if name == "rooms" else sprites.Config.tiny()
+    rows = [row for row in rivals.measure(name, config, given) if not math.isnan(row.rate)]
+    assert [row.what for row in rows[1:3]] == [f"AsyncVectorEnv of 2, {who}" for who in ("ours", "MuJoCo's renderer")]
+    assert not multiprocessing.active_children()
 
 
 def test_without_opengl_mujoco_is_left_out_in_one_line(monkeypatch):

@@ -295,6 +295,6 @@ def test_streams_of_every_task_can_be_watched(task):
 
 def test_the_benchmark_measures_it():
     tiny = ["--n-scenes", "4", "--size", "8", "--n-worlds", "2", "--n-steps", "3", "--rounds", "1", "--n-mujoco", "0"]
-    rows = benchmark.main(["sprites", *tiny])
+    rows = benchmark.main(["sprites", *tiny, "--async-envs", "0"])
     assert [row.part for row in rows] == ["ready"] + ["pictures"] * 4 + ["meshes"] * 3 + ["environment"] * 3 + ["data"]
     assert rows[-1].what.startswith("Images") and all(row.rate > 0 for row in rows)
