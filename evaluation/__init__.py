@@ -10,6 +10,7 @@ A protocol is a module with these names:
                                               whom to measure, in order; what is missing is trained first
     measure(config, subject, known)           yields a `Measurement` for each number of one subject
     sections(rows) -> list[page.Section]      what its part of the report shows
+    summary(rows) -> str                      where there is one, lines that `evaluation.run` ends with
 
 and a *subject* is whatever was trained or stands in for it (`Subject`). Tables, figures and the report are pure
 functions of rows: a row carries the hashes of all that it depends on, so that it means the same next year.

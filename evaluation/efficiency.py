@@ -1,13 +1,15 @@
 """Data efficiency: what an agent had earned after how many steps, and what its encoder had cost before the first.
 
 Read off what training logged: the mean return of the episodes that ended, at each of `points` marks of the way.
-Beside it the steps at which the return, smoothed over `window` marks, first reached a threshold, given as a
-normalised score (0 is the random player, 1 the scripted one, on the training split). The images that an encoder was
+Beside it what the last `window` marks came to as a normalised score (0 is the random player, 1 the scripted one, on the
+training split), and the steps at which the return, smoothed over as many marks, first reached a threshold of that score.
+Both are left out where the environment has no scripted player, or none that beats chance. The images that an encoder was
 pretrained on are charged in a column of their own and in the sum: an encoder that needs ten million images to save a
 hundred thousand steps is a bargain only where images are free. (They are, when it is shared by many tasks; the table
 leaves the judgement to the reader.)
 
     python -m evaluation.run efficiency --env rooms --encoders gqn beta_vae untrained:gqn pixels state --seeds 5
+    python -m evaluation.run efficiency --env sprites --encoders state --seeds 5 --env-steps 500000
 """
 
 import dataclasses
@@ -31,7 +33,7 @@ NAME = "efficiency"
 class Config(study.Study):
     """Options of the study and of the protocol."""
 
-    threshold: float = 0.5
+    threshold: float = 0.8
     """Normalised score whose reaching is timed."""
     points: int = 40
     """Marks along the training at which the return is noted."""
@@ -72,8 +74,10 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     yield row("mean return", np.mean(returns), total)
     same = {name: common[name] for name in ("env", "scenes_hash", "options_hash", "test_split")}
     scale = {r.learner: r.value for r in cells.pick(known, protocol=NAME, metric="return", agent="", **same)}
-    if comparisons.normalised(0.0, scale.get("random", 0.0), scale.get("scripted", 0.0)) is None:
+    if "scripted" not in scale or comparisons.normalised(0.0, scale["random"], scale["scripted"]) is None:
         return
+    last = np.mean(returns[-config.window :])
+    yield row("normalised", comparisons.normalised(float(last), scale["random"], scale["scripted"]), total)
     wanted = scale["random"] + config.threshold * (scale["scripted"] - scale["random"])
     found = first_reached(steps, returns, wanted, config.window)
     item = f"normalised {config.threshold:g}"
@@ -124,6 +128,11 @@ def first_reached(steps: np.ndarray, returns: np.ndarray, threshold: float, wind
     smooth = np.convolve(returns, np.ones(window) / window, "valid")
     there = np.flatnonzero(smooth >= threshold)
     return float(steps[there[0] + window - 1]) if len(there) else None
+
+
+def summary(rows: list[Measurement]) -> str:
+    """What a study found, as lines of text: the score at the end of each encoder, and the steps to the threshold."""
+    return efficiencies.text(cells.pick(rows, protocol=NAME))
 
 
 def sections(rows: list[Measurement]) -> list[page.Section]:

@@ -23,6 +23,8 @@ PROG = "python -m evaluation.run"
 def main(argv: list[str]) -> Path:
     """Run the study that a command line describes; returns the file of its rows."""
     about = "Train what is missing and measure it."
+    import evaluation
+
     name, rest = options.choose(argv, PROG, about, "evaluation", "protocol")
     protocol = plugins.load("evaluation", name, "protocol")
     world = plugins.load("envs", options.peek(rest, "--env", "rooms"), "environment")
@@ -31,6 +33,8 @@ def main(argv: list[str]) -> Path:
         f"{PROG} {name}", rest, protocol.Config, agent.Config, where_agents_look(world.Config())
     )
     path = study(name, config, agent_config, env_config)
+    if hasattr(protocol, "summary"):
+        print(protocol.summary(evaluation.read(path)))
     print(f"rows in {path}; python -m evaluation.report {config.runs} draws them")
     return path
 

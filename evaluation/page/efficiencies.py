@@ -28,13 +28,15 @@ def body(rows: list[Measurement]) -> str:
     for name in names:
         own = cells.pick(rows, learner=name)
         frames = max(row.pretraining_frames for row in own)
-        line = [elements.words(name), elements.cell(_interval(own, "mean return")), elements.words(f"{frames:,}")]
+        line = [elements.words(name), elements.cell(_interval(own, "mean return"))]
+        line += [elements.cell(_interval(own, "normalised")), elements.words(f"{frames:,}")]
         reached = cells.pick(own, metric="reached")
         line.append(elements.words(f"{sum(r.value for r in reached):.0f} of {len(reached)}"))
         for metric in ("steps to threshold", "steps and frames to threshold"):
             line.append(elements.words(median(cells.pick(own, metric=metric), len(reached))))
         body.append(line)
-    heads = ["encoder", ("mean return", "over all of training"), ("pretraining frames", "images, charged once")]
+    heads = ["encoder", ("mean return", "over all of training"), ("normalised score", "at the end of training")]
+    heads += [("pretraining frames", "images, charged once")]
     heads += [
         (
             "runs that reached",
@@ -44,6 +46,34 @@ def body(rows: list[Measurement]) -> str:
     ]
     heads += [("with pretraining frames", "median over all runs")]
     return "".join([*parts, elements.table(heads, body)])
+
+
+def text(rows: list[Measurement]) -> str:
+    """The same table for a terminal, without the curves."""
+    players = {row.learner: row.value for row in rows if not row.agent}
+    lines = []
+    for name in cells.methods(rows):
+        own = cells.pick(rows, learner=name)
+        first, reached = own[0], cells.pick(own, metric="reached")
+        steps = max(row.env_steps for row in own)
+        said = f"{first.env}, {first.agent} from {name}, {steps:,} steps: "
+        score = _interval(own, "normalised")
+        if score is None:
+            why = (
+                "has no scripted player" if "scripted" not in players else "has a scripted player no better than chance"
+            )
+            lines.append(f"{said}mean return {_told(_interval(own, 'mean return'))}; no score, since {first.env} {why}")
+            continue
+        took = median(cells.pick(own, metric="steps to threshold"), len(reached))
+        lines.append(
+            f"{said}normalised score {_told(score)} (random {players['random']:.3g}, scripted {players['scripted']:.3g}); "
+            f"{reached[0].item} reached by {sum(r.value for r in reached):.0f} of {len(reached)}, median steps {took}"
+        )
+    return "\n".join(lines)
+
+
+def _told(found: intervals.Interval) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}], {found.n_runs} seeds"
 
 
 def _interval(rows: list[Measurement], metric: str) -> intervals.Interval | None:

@@ -1,5 +1,6 @@
 """Curves from what a run logged, and when they cross a threshold."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -96,6 +97,17 @@ def test_pretraining_is_charged_in_the_sum_alone(tmp_path, monkeypatch):
     assert value("steps to threshold") == 500
     assert value("steps and frames to threshold") == 7500
     assert value("mean return") == pytest.approx(0.55)
+    assert value("normalised") == 1.0
+    told = efficiency.summary(known + rows)
+    assert (
+        "rooms, ppo from gqn, 1,000 steps: normalised score 1.00 [1.00, 1.00], 1 seeds (random 0, scripted 1)" in told
+    )
+    assert told.endswith("normalised 0.5 reached by 1 of 1, median steps 500")
     assert [row.env_steps for row in cells.pick(rows, metric="return")] == list(range(100, 1001, 100))
     without_scale = list(efficiency.measure(config, subject, []))
-    assert not cells.pick(without_scale, metric="reached")
+    assert not cells.pick(without_scale, metric="reached") and not cells.pick(without_scale, metric="normalised")
+    # Nor is a scripted player invented where there is none, of whatever sign returns are.
+    sad = dataclasses.replace(known[0], value=-300.0)
+    rows = list(efficiency.measure(config, subject, [sad]))
+    assert not cells.pick(rows, metric="reached")
+    assert efficiency.summary([sad, *rows]).endswith("no score, since rooms has no scripted player")
