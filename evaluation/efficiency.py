@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import agents
+import envs
 from evaluation import Measurement, Subject, page
 from evaluation.page import cells, efficiencies
 from evaluation.stats import comparisons
@@ -75,6 +76,11 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     same = {name: common[name] for name in ("env", "scenes_hash", "options_hash", "test_split")}
     scale = {r.learner: r.value for r in cells.pick(known, protocol=NAME, metric="return", agent="", **same)}
     if "scripted" not in scale or comparisons.normalised(0.0, scale["random"], scale["scripted"]) is None:
+        return
+    # Before every world had time for a whole episode, only short ones can have ended: of whoever was lucky early.
+    limit = envs.make(subject.env, subject.env_config, sensors=()).max_steps * config.n_worlds
+    steps, returns = steps[steps >= limit], returns[steps >= limit]
+    if not len(steps):
         return
     last = np.mean(returns[-config.window :])
     yield row("normalised", comparisons.normalised(float(last), scale["random"], scale["scripted"]), total)

@@ -62,7 +62,8 @@ def text(rows: list[Measurement]) -> str:
             why = (
                 "has no scripted player" if "scripted" not in players else "has a scripted player no better than chance"
             )
-            lines.append(f"{said}mean return {_told(_interval(own, 'mean return'))}; no score, since {first.env} {why}")
+            why = f"{first.env} {why}" if len(players) < 2 else "there is no scale or too few steps for whole episodes"
+            lines.append(f"{said}mean return {_told(_interval(own, 'mean return'))}; no score, since {why}")
             continue
         took = median(cells.pick(own, metric="steps to threshold"), len(reached))
         lines.append(

@@ -76,7 +76,7 @@ def test_pretraining_is_charged_in_the_sum_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(efficiency.facts, "of", lambda subject: facts | {"env_steps": 1000, "scenes_hash": "s"})
     seen = {"train": {"tier": tiers.IN_DISTRIBUTION, "apart": ()}}
     monkeypatch.setattr(efficiency.exposure, "fields", lambda subject, tests: seen)
-    config = efficiency.Config(points=10, window=1, threshold=0.5)
+    config = efficiency.Config(points=10, window=1, threshold=0.5, n_worlds=1)
     known = [
         Measurement(
             protocol="efficiency",
