@@ -7,7 +7,8 @@ back goes on exactly. With all strengths at 0 nothing is touched.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int
@@ -58,6 +59,41 @@ def rolled(cameras: scenes.Cameras, angle: Float64[np.ndarray, " b"]) -> scenes.
     c, s = np.cos(angle / 2), np.sin(angle / 2)
     turned = np.stack([w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s], 1)
     return dataclasses.replace(cameras, rotation=turned.astype(np.float32))
+
+
+def watched(
+    handle: Any,
+    pose: Float32[np.ndarray, "r 5"],
+    fov: float,
+    size: tuple[int, int],
+    rows: Int[np.ndarray, " r"],
+    factors: Mapping[str, np.ndarray],
+    index: Int[np.ndarray, " r"],
+    steps: Int[np.ndarray, " r"],
+    reach: float,
+    build: Callable[[np.ndarray], scenes.Scenes],
+) -> scenes.Cameras:
+    """Cameras of worlds `rows`; those that are disturbed sway, and their scenes look as they do at this step.
+
+    Args:
+        handle: The renderer's, of all worlds.
+        pose: Of the cameras, undisturbed.
+        fov: Their field of view.
+        size: Height and width of pictures.
+        rows: Which worlds.
+        factors: Their strengths of disturbance.
+        index: Which episodes they are in.
+        steps: Steps that those have taken.
+        reach: How far a camera may leave its place, in metres.
+        build: Makes the scenes of some worlds, undisturbed.
+    """
+    at = np.flatnonzero(disturbed(factors))
+    if not len(at):
+        return scenes.cameras_from_poses(pose, fov, *size, rows)
+    poses, roll, batch = pose.copy(), np.zeros(len(rows)), build(rows[at])
+    handle.update(dressed(batch, index[at], steps[at]), rows[at])
+    poses[at], roll[at] = sway(pose[at], batch.factors, index[at], steps[at], reach)
+    return rolled(scenes.cameras_from_poses(poses, fov, *size, rows), roll)
 
 
 def dressed(batch: scenes.Scenes, index: Int[np.ndarray, " b"], step: Int[np.ndarray, " b"]) -> scenes.Scenes:

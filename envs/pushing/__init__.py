@@ -1,0 +1,370 @@
+"""What pushing bodies on a table to a goal is made of, besides the simulators: starts, pictures, and a player.
+
+A start is a function of (config, split, seed, index): scenes are drawn until one has a body that its name tells apart,
+bodies that came to rest on the table, a goal that is free and not near, and a place for the rod. Where bodies are dropped,
+each goes above its place, turned by `tilt` about a level axis and higher than those it might meet in the air; places are
+drawn together towards the middle, so that bodies fall on each other.
+"""
+
+import dataclasses
+import functools
+import math
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int
+
+import scenes
+from envs.physics import tables
+from envs.physics.looks import product
+from scenes import factors as fa
+from scenes import tabletop as family
+from scenes.kit import seeds
+
+NAMES = {"colour": "hue", "shape": "shape"}
+"""Of every way to name a target, the factor that it goes by."""
+GOAL = ("goal_x", "goal_y")
+GOALS, EAST = 0.28, 0.1
+"""Goals lie within this of the middle along x and along y, in metres; those beyond the second are the split `new-goal`'s."""
+DEEP = 1e-3
+"""Nothing begins deeper in something else than this, in metres."""
+LIMIT = family.SIDE / 2 - 0.005
+"""How far the rod goes from the middle along x and along y, in metres."""
+_REACH = family.SIDE / 2 - 0.1
+"""Bodies that came to rest further out are hard to get behind: another scene is drawn."""
+_AIR, _CHUNK, _CHUNKS = 0.01, 60, 7
+"""Metres of air below a body that is let go; timesteps between looks whether all is still, and how many such."""
+_STILL, _STEADY = 0.01, 0.2
+"""Speeds in m/s and rad/s below which a body is at rest."""
+_ATTEMPTS, _PLACES, _TWINS = 128, 24, 0.04
+_KEY = ("tabletop", "starts")
+_MARK = (0.06, 0.06, 0.08)
+_METAL = (0.93, 0.93, 0.96)
+
+
+def with_goals(known: Mapping[str, fa.Split]) -> dict[str, fa.Split]:
+    """Splits of the family with a goal in each, and one more, whose goals lie in the east, where training has none."""
+    side = fa.Interval(-GOALS, GOALS)
+    old = fa.box(goal_x=fa.Interval(-GOALS, EAST), goal_y=side)
+    new = fa.box(goal_x=fa.Interval(EAST, GOALS), goal_y=side)
+    out = {name: _goaled(split, old) for name, split in known.items()}
+    east = _goaled(known["train"], new)
+    out["new-goal"] = fa.Split("new-goal", east.scene, east.objects, None, GOAL)
+    fa.check_splits(out)
+    return out
+
+
+def _goaled(split: fa.Split, goal: fa.Distribution) -> fa.Split:
+    return fa.Split(split.name, split.scene * goal, split.objects, split.in_distribution_of, split.novel)
+
+
+def there(factors: Mapping[str, np.ndarray]) -> Bool[np.ndarray, "b k"]:
+    """Which bodies there are."""
+    return np.arange(factors["shape"].shape[1]) < np.asarray(factors["n_objects"])[:, None]
+
+
+def bodies(factors: Mapping[str, np.ndarray]) -> tables.Bodies:
+    """What a simulator must know of them."""
+    kind, size = family.solid(factors["shape"], factors["size"])
+    return tables.Bodies(there(factors), kind, size, factors["density"], factors["friction"])
+
+
+def twins(name: str, factors: Mapping[str, np.ndarray]) -> Bool[np.ndarray, "b k"]:
+    """Which bodies share the factor that names the target with another one."""
+    named, real = factors[NAMES[name]], there(factors)
+    apart = np.abs(named[:, :, None] - named[:, None])
+    # The family keeps hues further apart than this; interventions may not.
+    same = np.minimum(apart, 1 - apart) < _TWINS if name == "colour" else apart == 0
+    return (same & real[:, None] & ~np.eye(real.shape[1], dtype=bool)).any(-1)
+
+
+def faults(config: Any, factors: Mapping[str, np.ndarray]) -> dict[str, Bool[np.ndarray, " b"]]:
+    """What keeps some tables from being, before anything moves: reason -> which of them."""
+    real, place = there(factors), np.stack([factors["x"], factors["y"]], -1)
+    radius = family.footprint(factors["shape"], factors["size"])
+    off = np.abs(place).max(-1) + radius > family.SIDE / 2
+    goal = np.stack([factors[name] for name in GOAL], -1)
+    out = {
+        "a body would be smaller than 2 cm": (real & (factors["size"] < 0.01)).any(1),
+        "a body would have no weight": (real & (factors["density"] < 1)).any(1),
+        "a body would stand over the edge of the table": (real & off).any(1),
+        "the goal would not be on the table": np.abs(goal).max(-1) > family.SIDE / 2 - config.within,
+    }
+    if config.start == "placed":
+        pairs = real[:, :, None] & real[:, None] & ~np.eye(real.shape[1], dtype=bool)
+        out["two bodies would overlap"] = (pairs & (_gaps(place, radius, place, radius) < 0)).any((1, 2))
+    return out
+
+
+def _gaps(a: np.ndarray, a_radius: np.ndarray, b: np.ndarray, b_radius: np.ndarray) -> Float[np.ndarray, "b m n"]:
+    """Distances between the rims of two groups of discs."""
+    away = np.linalg.norm(a[:, :, None] - b[:, None], axis=-1)
+    return away - a_radius[:, :, None] - b_radius[:, None]
+
+
+def crowded(
+    factors: Mapping[str, np.ndarray],
+    anew: Bool[np.ndarray, "b k"],
+    poses: Float64[np.ndarray, "b k 7"],
+    rod: Float64[np.ndarray, "b 2"],
+) -> Bool[np.ndarray, " b"]:
+    """Where one of the bodies that are put somewhere `anew` would stand in another body, or in the rod."""
+    real, radius = there(factors), family.ball(factors["shape"], factors["size"])
+    stands = np.where(anew, family.footprint(factors["shape"], factors["size"]), radius)
+    gaps = _gaps(poses[..., :2], stands, poses[..., :2], stands)
+    pairs = real[:, :, None] & real[:, None] & (anew[:, :, None] | anew[:, None])
+    pairs &= ~np.eye(real.shape[1], dtype=bool)
+    to_rod = _gaps(poses[..., :2], stands, rod[:, None], np.full((len(rod), 1), tables.ROD_RADIUS))[..., 0]
+    return (pairs & (gaps < 0)).any((1, 2)) | (anew & (to_rod < 0)).any(1)
+
+
+def laid(factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "b k 7"]:
+    """Poses of bodies that rest where their factors say; `tables.parked` for those there are not."""
+    real = there(factors)
+    pose = np.concatenate(family.rest(*(factors[name] for name in ("shape", "size", "x", "y", "yaw"))), -1)
+    return np.where(real[..., None], pose, tables.parked(real.shape[1]))
+
+
+def above(config: Any, factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "b k 7"]:
+    """Poses in which they are let go."""
+    pose, real = laid(factors), there(factors)
+    spot = np.stack([factors["x"], factors["y"]], -1) * config.spread
+    radius = family.ball(factors["shape"], factors["size"])
+    height = np.zeros(real.shape)
+    for j in range(real.shape[1]):
+        # Above whatever it might meet on its way.
+        meets = (np.linalg.norm(spot[:, :j] - spot[:, j, None], axis=-1) < radius[:, :j] + radius[:, j, None]) & real[
+            :, :j
+        ]
+        tops = np.where(meets, height[:, :j] + radius[:, :j], 0.0).max(1, initial=0.0)
+        height[:, j] = tops + _AIR + radius[:, j]
+    half = factors["tilt"][..., None] / 2
+    tilt = np.concatenate([np.cos(half), np.sin(half), np.zeros((*real.shape, 2))], -1)
+    dropped = np.concatenate([spot, family.HIGH + height[..., None], product(tilt, pose[..., 3:])], -1)
+    return np.where(real[..., None], dropped, pose)
+
+
+def settle(table: Any, rows: Int[np.ndarray, " b"], qpos: Float64[np.ndarray, "b q"]) -> tuple[np.ndarray, np.ndarray]:
+    """Let everything fall on tables `rows`; returns positions, and on which of them all has come to rest."""
+    qpos, still = qpos.copy(), np.zeros(len(rows), bool)
+    qvel = np.zeros((len(rows), 2 + (qpos.shape[1] - 2) // 7 * 6))
+    for _ in range(_CHUNKS):
+        left = np.flatnonzero(~still)
+        if not len(left):
+            break
+        qpos[left], qvel[left] = table.run(rows[left], qpos[left], qvel[left], _CHUNK)
+        speed = tables.velocities(qvel[left])
+        calm = (np.abs(speed[..., :3]) < _STILL).all((1, 2)) & (np.abs(speed[..., 3:]) < _STEADY).all((1, 2))
+        still[left] = calm & np.isfinite(qpos[left]).all(1)
+    return qpos, still & ~table.lost()[rows]
+
+
+def starts(
+    config: Any,
+    split: fa.Split,
+    seed: int,
+    index: Int[np.ndarray, " b"],
+    table: Any,
+    rows: Int[np.ndarray, " b"],
+    mix: Callable[[dict, np.ndarray], dict] | None,
+    refusal: Callable[[int, str], Exception],
+) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, "b q"], Int[np.ndarray, " b"]]:
+    """Factors, positions and targets with which episodes begin, whose bodies then lie on tables `rows`.
+
+    Args:
+        config: Of the environment.
+        split: Where scenes come from.
+        seed: Of the scenes.
+        index: Numbers of the scenes, below 2^53.
+        table: A simulator's, which has as many rows.
+        rows: Which of its tables.
+        mix: Puts what was asked for in the place of factors drawn for some of the `index`; None: nothing was.
+        refusal: The error that says why one of the `index` has no start.
+    """
+    b, key = len(index), seeds.derive(seed, *_KEY)
+    width = 2 + 7 * split.objects.width
+    factors, qpos, target = {}, np.zeros((b, width)), np.zeros(b, np.int64)
+    pending = np.arange(b)
+    for attempt in range(_ATTEMPTS):
+        # Indices are below 2^53, so those of later attempts are nobody else's.
+        number = index[pending] + (attempt << 53)
+        drawn = split.sample(seed, number)
+        why = {}
+        if mix:
+            drawn = mix(drawn, pending)
+            why = faults(config, drawn)
+        u = seeds.uniform(key, number, 1 + 2 * _PLACES)
+        order = np.cumsum(there(drawn) & ~twins(config.goal, drawn), 1)
+        chosen = (order > u[:, :1] * order[:, -1:]).argmax(1)
+        why[f"no body that its {config.goal} tells apart"] = order[:, -1] == 0
+        good = ~np.any(list(why.values()), 0)
+        poses = above(config, drawn) if config.start == "dropped" else laid(drawn)
+        begun = np.concatenate([np.zeros((len(pending), 2)), poses.reshape(len(pending), -1)], 1)
+        try_ = np.flatnonzero(good)
+        if len(try_):
+            some = {name: value[try_] for name, value in drawn.items()}
+            table.furnish(rows[pending[try_]], bodies(some))
+            if config.start == "dropped":
+                begun[try_], good[try_] = settle(table, rows[pending[try_]], begun[try_])
+        why["bodies that do not come to rest"] = ~good
+        why |= _ends(config, drawn, tables.poses(begun), chosen)
+        begun[:, :2], crowded = _rod(drawn, tables.poses(begun), u[:, 1:].reshape(-1, _PLACES, 2))
+        why["no place for the rod"] = crowded
+        good = ~np.any(list(why.values()), 0)
+        for name, value in drawn.items():
+            factors.setdefault(name, np.zeros((b, *value.shape[1:]), value.dtype))[pending] = value
+        qpos[pending], target[pending] = begun, chosen
+        if attempt == _ATTEMPTS - 1 and not good.all():
+            row = int(np.argmin(good))
+            told = next(reason for reason, which in why.items() if which[row])
+            raise refusal(int(pending[row]), f"{told}, in {_ATTEMPTS} scenes; ask for other factors")
+        pending = pending[~good]
+        if not len(pending):
+            break
+    return factors, qpos, target
+
+
+def _ends(config: Any, factors: dict, poses: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+    """What is wrong with how bodies came to lie."""
+    every, real = np.arange(len(target)), there(factors)
+    place, goal = poses[..., :2], np.stack([factors[name] for name in GOAL], -1)
+    away = np.linalg.norm(place - goal[:, None], axis=-1)
+    radius = family.ball(factors["shape"], factors["size"])
+    taken = real & (away < radius + config.within)
+    taken[every, target] = False
+    out = {
+        "a body that rests at the table's edge or beyond": (
+            real & ((np.abs(place).max(-1) > _REACH) | (poses[..., 2] < family.HIGH))
+        ).any(1),
+        f"a target nearer to its goal than {config.nearest:g} m": away[every, target] < config.nearest,
+        f"a target further from its goal than {config.farthest:g} m": away[every, target] > config.farthest,
+        "another body at the goal": taken.any(1),
+    }
+    return out
+
+
+def _rod(factors: dict, poses: np.ndarray, u: np.ndarray) -> tuple[Float64[np.ndarray, "b 2"], Bool[np.ndarray, " b"]]:
+    """Where the rod begins: the first free one of places made of uniform numbers; and where there is none."""
+    spots = (u * 2 - 1) * LIMIT
+    radius = np.where(there(factors), family.ball(factors["shape"], factors["size"]), -1.0)
+    gaps = _gaps(spots, np.full(spots.shape[:2], tables.ROD_RADIUS + 0.02), poses[..., :2], radius)
+    free = (gaps > 0).all(-1)
+    return spots[np.arange(len(u)), free.argmax(1)], ~free.any(1)
+
+
+def shown(config: Any, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
+    """Scenes of the family, and after the bodies of each a dark disc, which is the goal, and a light rod.
+
+    Poses of the bodies and the rod are told with each picture.
+    """
+    batch = family.build(config.scenery, factors)
+    b, ends = len(batch), batch.offsets[1:]
+    goal = np.stack([*(factors[name] for name in GOAL), np.full(b, family.HIGH + 5e-4)], -1)
+    disc, capsule = (scenes.KINDS.index(name) for name in ("cylinder", "capsule"))
+    size = np.array([(config.within, 5e-4, 0), (tables.ROD_RADIUS, tables.ROD_HALF, 0)])
+    new = {
+        "kind": np.tile([disc, capsule], b),
+        "size": np.tile(size, (b, 1)),
+        "position": np.stack([goal, np.tile(rod_at(np.zeros(2)), (b, 1))], 1).reshape(-1, 3),
+        "rotation": np.tile([1.0, 0, 0, 0], (2 * b, 1)),
+        "texture": np.zeros(2 * b), "texture_scale": np.ones(2 * b),
+        "colour": np.tile(np.array([_MARK, _METAL])[:, None], (b, 2, 1)),
+        "mesh": np.full(2 * b, -1), "image": np.full(2 * b, -1),
+    }  # fmt: skip
+    at = np.repeat(ends, 2)
+    solids = {
+        name: np.insert(getattr(batch, name), at, new[name].astype(getattr(batch, name).dtype), axis=0)
+        for name in scenes.SOLID_FIELDS
+    }
+    offsets = batch.offsets + 2 * np.arange(b + 1, dtype=batch.offsets.dtype)
+    fields = {name: getattr(batch, name) for name in _SCENE_FIELDS}
+    return scenes.Scenes(offsets=offsets, **solids, **fields, factors=batch.factors, first_object=batch.first_object)
+
+
+_SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky")
+
+
+def rod_at(place: Float64[np.ndarray, "*b 2"]) -> Float64[np.ndarray, "*b 3"]:
+    """The middle of a rod over a place on the table."""
+    high = family.HIGH + tables.ROD_CLEAR + tables.ROD_RADIUS + tables.ROD_HALF
+    return np.concatenate([place, np.full((*place.shape[:-1], 1), high)], -1)
+
+
+def moved(
+    factors: Mapping[str, np.ndarray], qpos: Float64[np.ndarray, "b q"]
+) -> tuple[Float64[np.ndarray, "b s 3"], Float64[np.ndarray, "b s 4"], Bool[np.ndarray, "b s"]]:
+    """Where all solids of `shown` scenes are, padded for bodies that there are not; and which of them there are."""
+    b, poses = len(qpos), tables.poses(qpos)
+    goal = np.stack([*(factors[name] for name in GOAL), np.full(b, family.HIGH + 5e-4)], -1)
+    scenery = [(0, 0, 0), (0, 0, (family.HIGH - family.THICK) / 2), (0, 0, family.HIGH - family.THICK / 2)]
+    position = [np.tile(np.array(scenery), (b, 1, 1)), poses[..., :3], goal[:, None], rod_at(qpos[:, :2])[:, None]]
+    upright = lambda n: np.tile([1.0, 0, 0, 0], (b, n, 1))
+    real = np.pad(there(factors), ((0, 0), (family.FIRST_OBJECT, 2)), constant_values=True)
+    rotation = np.concatenate([upright(family.FIRST_OBJECT), poses[..., 3:], upright(2)], 1)
+    return np.concatenate(position, 1), rotation, real
+
+
+@functools.lru_cache(maxsize=4)
+def _workshop(n: int, k: int) -> tuple[Any, threading.Lock]:
+    from envs.physics.tables import mujoco
+
+    return mujoco.Table(n, k, family.SIDE / 2, family.HIGH, family.THICK), threading.Lock()
+
+
+def still(
+    config: Any, split: fa.Split, seed: int, index: Int[np.ndarray, " b"], refusal: Callable[[int, str], Exception]
+) -> scenes.Scenes:
+    """Scenes as episodes begin, whose bodies MuJoCo let fall: a pure function."""
+    table, lock = _workshop(len(index), split.objects.width)
+    with lock:
+        factors, qpos, _ = starts(config, split, seed, index, table, np.arange(len(index)), None, refusal)
+    batch = shown(config, factors)
+    position, rotation, real = moved(factors, qpos)
+    poses = {"position": position[real].astype(np.float32), "rotation": rotation[real].astype(np.float32)}
+    return dataclasses.replace(batch, **poses)
+
+
+def play(
+    rod: Float64[np.ndarray, "b 2"],
+    body: Float64[np.ndarray, "b 2"],
+    radius: Float64[np.ndarray, " b"],
+    goal: Float64[np.ndarray, "b 2"],
+    stride: float,
+) -> Float64[np.ndarray, "b 2"]:
+    """Steps of a player in metres, which goes behind a body, around it, and then pushes it to its goal.
+
+    Args:
+        rod: Where the rod is.
+        body: The middle of the body.
+        radius: Of a disc that holds it.
+        goal: Where it is wanted.
+        stride: Longest step along x and along y.
+    """
+    unit = lambda v: v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+    ahead = unit(goal - body)
+    side = np.stack([-ahead[:, 1], ahead[:, 0]], -1)
+    off = rod - body
+    along, aside = (off * ahead).sum(-1), (off * side).sum(-1)
+    clear = radius + tables.ROD_RADIUS + 0.012
+    # Behind it and nearly in line, it pushes, and keeps to the line.
+    pushing = (along < 0) & (np.abs(aside) < 0.35 * radius)
+    push = ahead * stride - side * np.clip(0.6 * aside, -stride, stride)[:, None]
+    # Elsewhere it goes to the place behind, on a circle if that is on the other side.
+    behind = -ahead * clear[:, None]
+    turn = np.arctan2(behind[:, 1], behind[:, 0]) - np.arctan2(off[:, 1], off[:, 0])
+    turn = (turn + math.pi) % (2 * math.pi) - math.pi
+    far = np.linalg.norm(off, axis=-1)
+    bend = np.clip(turn, -1, 1) * np.minimum(1, stride / clear)
+    c, s, out = np.cos(bend), np.sin(bend), unit(off)
+    ring = np.stack([c * out[:, 0] - s * out[:, 1], s * out[:, 0] + c * out[:, 1]], -1) * clear[:, None]
+    # What lies in the way is the disc, unless the straight way passes beside it.
+    way = behind - off
+    at = np.clip(-(off * way).sum(-1) / np.maximum((way * way).sum(-1), 1e-12), 0, 1)
+    nearest = np.linalg.norm(off + at[:, None] * way, axis=-1)
+    straight = nearest > clear - 0.006
+    step = np.where(straight[:, None], way, np.where((far > clear + 2 * stride)[:, None], -off, ring - off))
+    step = np.where(pushing[:, None], push, step)
+    # The longest step in its own direction.
+    return step * np.minimum(1, stride / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-9))
