@@ -34,8 +34,10 @@ End: the target is there (terminated); a body has fallen off the table (terminat
 passed (truncated).
 
 Splits: those of `scenes.tabletop`: train, test, new-colours, new-shapes, more-objects, dynamics, recombination, and
-nuisance-easy and nuisance-hard, in which the camera sways, colours drift, the light turns and flickers, and patterns change
-(`envs.nuisance`); and new-goal, whose goals lie in the east of the table, where training has none.
+nuisance-easy and nuisance-hard, in which the camera sways, colours drift, the light turns and flickers, and patterns
+change (`envs.nuisance`); new-goal, whose goals lie in the east of the table, where training has none; and
+other-simulator, what training has but moved by the simulator that `simulator` does not name (where PyBullet is
+installed).
 
 Simulators: sizes, masses, inertias and friction are the same in both (`envs.physics.tables`), the same actions are not
 quite the same motions: `envs.pushing.gap.measure`, or `python -m envs.benchmark tabletop`, says by how much. MuJoCo moves all
@@ -45,6 +47,7 @@ worlds by one call; PyBullet's live in worker processes, and one that dies is re
 
 import dataclasses
 import functools
+import importlib.util
 import math
 import types
 from collections.abc import Mapping
@@ -88,7 +91,7 @@ class Config:
     n_objects: int = 3
     """Most bodies of a training scene; the split `more-objects` has up to three more."""
     simulator: Literal["mujoco", "pybullet"] = "mujoco"
-    """Which of them moves the bodies."""
+    """What moves the bodies; the split `other-simulator` has the other one."""
     start: Literal["dropped", "placed"] = "dropped"
     """Whether bodies fall on the table, and perhaps on each other, or stand on it, each by itself."""
     spread: float = 0.5
@@ -134,7 +137,7 @@ class Config:
     @classmethod
     def tiny(cls) -> "Config":
         """Small pictures, few bodies that need not fall, and an easy goal, for tests."""
-        easy = {"within": 0.1, "nearest": 0.11, "farthest": 0.16, "stride": 0.03, "max_steps": 60}
+        easy = {"within": 0.1, "nearest": 0.1, "farthest": 0.17, "stride": 0.03, "max_steps": 60}
         return cls(image_size=16, n_objects=2, start="placed", **easy)
 
     @property
@@ -155,8 +158,15 @@ def extent(config: Config) -> float:
 
 @functools.lru_cache(maxsize=64)
 def splits(config: Config) -> Mapping[str, fa.Split]:
-    """The factor distributions by name, proved disjoint from training (or within it)."""
-    return types.MappingProxyType(pushing.with_goals(family.splits(config.scenery)))
+    """The factor distributions by name, proved disjoint from training (or within it), and in which simulator they are
+    played."""
+    known = pushing.with_goals(family.splits(config.scenery))
+    made = {name: dataclasses.replace(split, simulator=config.simulator) for name, split in known.items()}
+    if importlib.util.find_spec("pybullet"):
+        (other,) = set(_SIMULATORS) - {config.simulator}
+        changes = {"name": "other-simulator", "in_distribution_of": "train", "simulator": other}
+        made["other-simulator"] = dataclasses.replace(made["train"], **changes)
+    return types.MappingProxyType(made)
 
 
 def views(
@@ -184,6 +194,7 @@ class World(envs.World):
         qpos: Float64 n q, positions as `envs.physics.tables` has them.
         qvel: Float64 n v, velocities.
         target: Int64 n, which body is the target.
+        simulator: What moves them.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("qpos", "qvel", "target", "success", "fallen", "action")
@@ -206,7 +217,8 @@ class World(envs.World):
         }
         actions = spaces.Box(-1.0, 1.0, (2,))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensor_spaces)
-        self._table = self._simulator()
+        self.simulator = self._split.simulator
+        self._table = pushing.table(self.simulator, n, k, self._refusal)
         self._drawn = bool({"image", "depth", "ids"} & set(sensors))
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
         self._handle: Any = None
@@ -217,16 +229,6 @@ class World(envs.World):
         tables.poses(self.qpos)[:] = tables.parked(k)
         self.target, self.action = np.zeros(n, np.int64), np.zeros((n, 2), np.float32)
         self.success, self.fallen = np.zeros((2, n), bool)
-
-    def _simulator(self) -> Any:
-        size = self.n, self._k, family.SIDE / 2, family.HIGH, family.THICK
-        if self.config.simulator == "mujoco":
-            from envs.physics.tables import mujoco
-
-            return mujoco.Table(*size)
-        from envs.physics.tables import bullet  # needs PyBullet, which not every machine has
-
-        return bullet.Table(*size, self._refusal)
 
     def begin(self, rows, index, factors):
         """Draw the tables, let bodies fall, name a target on each and put the rod somewhere free."""
@@ -332,8 +334,9 @@ class World(envs.World):
             bad = ~(np.abs(array) < _WIDE).all(1)
             if bad.any():
                 row = int(np.argmax(bad))
-                name = self.config.simulator
-                raise self._refusal(row, f"{name} has positions or velocities that are not finite; reset this world")
+                raise self._refusal(
+                    row, f"{self.simulator} has positions or velocities that are not finite; reset this world"
+                )
 
     def _away(self) -> np.ndarray:
         """Metres from each target to its goal, seen from above."""
@@ -388,6 +391,10 @@ class World(envs.World):
         seen = np.take_along_axis(seen, order[..., None], 1).reshape(len(rows), -1)
         rod = [self.qpos[rows, :2], self.qvel[rows, :2], self._goals()[rows]]
         return np.clip(np.concatenate([*rod, seen], 1), -100, 100)
+
+    def scenes(self) -> scenes.Scenes:
+        """The scenes as they are now."""
+        return pushing.shown(self.config, self._factors, self.qpos)
 
     def facts(self):
         """`factors`, of which x, y and yaw are those from which bodies began; `target`, which body is wanted; `success`;

@@ -21,7 +21,7 @@ from envs.physics import tables
 from envs.physics.looks import product
 from scenes import factors as fa
 from scenes import tabletop as family
-from scenes.kit import seeds
+from scenes.kit import errors, seeds
 
 NAMES = {"colour": "hue", "shape": "shape"}
 """Of every way to name a target, the factor that it goes by."""
@@ -51,13 +51,13 @@ def with_goals(known: Mapping[str, fa.Split]) -> dict[str, fa.Split]:
     new = fa.box(goal_x=fa.Interval(EAST, GOALS), goal_y=side)
     out = {name: _goaled(split, old) for name, split in known.items()}
     east = _goaled(known["train"], new)
-    out["new-goal"] = fa.Split("new-goal", east.scene, east.objects, None, GOAL)
+    out["new-goal"] = dataclasses.replace(east, name="new-goal", novel=GOAL)
     fa.check_splits(out)
     return out
 
 
 def _goaled(split: fa.Split, goal: fa.Distribution) -> fa.Split:
-    return fa.Split(split.name, split.scene * goal, split.objects, split.in_distribution_of, split.novel)
+    return dataclasses.replace(split, scene=split.scene * goal)
 
 
 def there(factors: Mapping[str, np.ndarray]) -> Bool[np.ndarray, "b k"]:
@@ -199,16 +199,16 @@ def starts(
         order = np.cumsum(there(drawn) & ~twins(config.goal, drawn), 1)
         chosen = (order > u[:, :1] * order[:, -1:]).argmax(1)
         why[f"no body that its {config.goal} tells apart"] = order[:, -1] == 0
-        good = ~np.any(list(why.values()), 0)
-        poses = above(config, drawn) if config.start == "dropped" else laid(drawn)
+        dropped = config.start == "dropped"
+        poses = above(config, drawn) if dropped else laid(drawn)
         begun = np.concatenate([np.zeros((len(pending), 2)), poses.reshape(len(pending), -1)], 1)
-        try_ = np.flatnonzero(good)
-        if len(try_):
-            some = {name: value[try_] for name, value in drawn.items()}
-            table.furnish(rows[pending[try_]], bodies(some))
-            if config.start == "dropped":
-                begun[try_], good[try_] = settle(table, rows[pending[try_]], begun[try_])
-        why["bodies that do not come to rest"] = ~good
+        if dropped:
+            good = ~np.any(list(why.values()), 0)
+            some, at = np.flatnonzero(good), rows[pending[good]]
+            if len(some):
+                table.furnish(at, bodies({name: value[some] for name, value in drawn.items()}))
+                begun[some], good[some] = settle(table, at, begun[some])
+            why["bodies that do not come to rest"] = ~good
         why |= _ends(config, drawn, tables.poses(begun), chosen)
         begun[:, :2], crowded = _rod(drawn, tables.poses(begun), u[:, 1:].reshape(-1, _PLACES, 2))
         why["no place for the rod"] = crowded
@@ -223,6 +223,8 @@ def starts(
         pending = pending[~good]
         if not len(pending):
             break
+    if config.start == "placed":
+        table.furnish(rows, bodies(factors))
     return factors, qpos, target
 
 
@@ -254,10 +256,15 @@ def _rod(factors: dict, poses: np.ndarray, u: np.ndarray) -> tuple[Float64[np.nd
     return spots[np.arange(len(u)), free.argmax(1)], ~free.any(1)
 
 
-def shown(config: Any, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
+def shown(
+    config: Any, factors: Mapping[str, np.ndarray], qpos: Float64[np.ndarray, "b q"] | None = None
+) -> scenes.Scenes:
     """Scenes of the family, and after the bodies of each a dark disc, which is the goal, and a light rod.
 
-    Poses of the bodies and the rod are told with each picture.
+    Args:
+        config: Of the environment.
+        factors: Of the scenes.
+        qpos: Where rod and bodies are; None where poses are told with each picture.
     """
     batch = family.build(config.scenery, factors)
     b, ends = len(batch), batch.offsets[1:]
@@ -306,24 +313,35 @@ def moved(
     return np.concatenate(position, 1), rotation, real
 
 
+def table(simulator: str, n: int, k: int, refusal: Callable[[int, str], Exception]) -> Any:
+    """`n` tables of up to `k` bodies in a simulator; the error names one by its row and says why.
+
+    Raises:
+        errors.CaveError: the simulator is missing.
+    """
+    size = n, k, family.SIDE / 2, family.HIGH, family.THICK
+    if simulator == "mujoco":
+        from envs.physics.tables import mujoco
+
+        return mujoco.Table(*size)
+    from envs.physics.tables import bullet  # needs PyBullet, which not every machine has
+
+    return bullet.Table(*size, refusal)
+
+
 @functools.lru_cache(maxsize=4)
 def _workshop(n: int, k: int) -> tuple[Any, threading.Lock]:
-    from envs.physics.tables import mujoco
-
-    return mujoco.Table(n, k, family.SIDE / 2, family.HIGH, family.THICK), threading.Lock()
+    return table("mujoco", n, k, lambda row, why: errors.CaveError(f"table {row}: {why}")), threading.Lock()
 
 
 def still(
     config: Any, split: fa.Split, seed: int, index: Int[np.ndarray, " b"], refusal: Callable[[int, str], Exception]
 ) -> scenes.Scenes:
     """Scenes as episodes begin, whose bodies MuJoCo let fall: a pure function."""
-    table, lock = _workshop(len(index), split.objects.width)
+    tools, lock = _workshop(len(index), split.objects.width)
     with lock:
-        factors, qpos, _ = starts(config, split, seed, index, table, np.arange(len(index)), None, refusal)
-    batch = shown(config, factors)
-    position, rotation, real = moved(factors, qpos)
-    poses = {"position": position[real].astype(np.float32), "rotation": rotation[real].astype(np.float32)}
-    return dataclasses.replace(batch, **poses)
+        factors, qpos, _ = starts(config, split, seed, index, tools, np.arange(len(index)), None, refusal)
+    return shown(config, factors, qpos)
 
 
 def play(
