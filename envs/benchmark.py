@@ -7,6 +7,7 @@
     python -m envs.benchmark gymnasium --all --sheet side-by-side.png
     python -m envs.benchmark pybullet
     python -m envs.benchmark simulators
+    python -m envs.benchmark tables
 
 Pictures, also of a mesh of 10,000 triangles, are compared with MuJoCo's own renderer on the same scenes, where there is
 OpenGL for it; a batch of worlds with pictures, with as many processes of Gymnasium's `AsyncVectorEnv`, ours and MuJoCo's
@@ -14,7 +15,8 @@ OpenGL for it; a batch of worlds with pictures, with as many processes of Gymnas
 
 `rooms --plot FILE.png` draws the cost of a frame against pixels, solids and batch; `gymnasium --sheet FILE.png`, our
 pictures beside MuJoCo's. `pybullet` is no environment but PyBullet's own URDFs, drawn by its TinyRenderer and by ours;
-`simulators`, the arm of `reach` in MuJoCo and in PyBullet: how far its hands come to be apart.
+`simulators`, the arm of `reach` in MuJoCo and in PyBullet: how far its hands come to be apart; `tables`, the
+bodies of `tabletop` in both: how far apart the same pushes bring them.
 """
 
 import dataclasses
@@ -37,6 +39,10 @@ def main(argv: list[str]) -> list[speed.Row]:
         from envs.speed import simulators  # here, since it is MuJoCo's
 
         return simulators.main(argv[1:])
+    if argv[:1] == ["tables"]:
+        from envs.speed import tables  # here, since it is MuJoCo's
+
+        return tables.main(argv[1:])
     name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
     module = plugins.load("envs", name, "environment")
     if hasattr(module, "family"):

@@ -3,7 +3,7 @@
     python -m agents.train ppo --env tabletop --encoder state
     python -m agents.train ppo --env tabletop --env.simulator pybullet --encoder state
 
-Description: bodies of the family `scenes.tabletop` lie on a table, 0.84 m wide. With `start="dropped"` they fell on it,
+Description: bodies of the family `scenes.tabletop` lie on a table, 0.76 m wide. With `start="dropped"` they fell on it,
 one above another, and came to rest, so that some lean on others; with `placed` each stands by itself, as in the family's
 scenes. A thin upright rod goes over the table at a velocity, and nothing stops it. The goal names a body by a factor, its
 colour or its shape, which no other body shares, and a place: a dark disc, which is painted on the table.
@@ -13,7 +13,7 @@ stays over the table.
 
 Observations (choose with `sensors`):
     image, depth, ids  what a camera sees that stays where it is, on the ring of the family's cameras, in the south;
-                       depth is in metres and ends at 6
+                       depth is in metres and ends at 10
     pose               of the camera: x, y, z, yaw, pitch
     goal               the target's colour (3 numbers in [0, 1]), or its shape, one-hot; then x and y of the goal
     action             the action before
@@ -40,7 +40,7 @@ other-simulator, what training has but moved by the simulator that `simulator` d
 installed).
 
 Simulators: sizes, masses, inertias and friction are the same in both (`envs.physics.tables`), the same actions are not
-quite the same motions: `envs.pushing.gap.measure`, or `python -m envs.benchmark tabletop`, says by how much. MuJoCo moves all
+quite the same motions: `python -m envs.benchmark tables` measures by how much. MuJoCo moves all
 worlds by one call; PyBullet's live in worker processes, and one that dies is replaced and ends the episodes that it had
 (truncated). A simulation whose numbers are no longer finite is refused, and does not begin anew by itself.
 """
@@ -72,7 +72,7 @@ SUBSTEPS = 10
 """Timesteps of the simulators in a step."""
 FALLEN = 0.03
 """A body whose middle is so far below the table's top, in metres, has fallen off."""
-_GROUND, _FAR, _SWAY = 8.0, 6.0, 0.25
+_FAR, _SWAY = 10.0, 0.25
 _SIMULATORS = ("mujoco", "pybullet")
 _EYE = viewpoints.on_sphere(
     np.array(-math.pi / 2),
@@ -153,7 +153,7 @@ class Config:
 
 def extent(config: Config) -> float:
     """Side in metres of the square that holds everything: the ground's."""
-    return _GROUND
+    return family.GROUND
 
 
 @functools.lru_cache(maxsize=64)
@@ -195,6 +195,7 @@ class World(envs.World):
         qvel: Float64 n v, velocities.
         target: Int64 n, which body is the target.
         simulator: What moves them.
+        table: The simulator itself, as `envs.physics.tables` has it.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("qpos", "qvel", "target", "success", "fallen", "action")
@@ -218,7 +219,7 @@ class World(envs.World):
         actions = spaces.Box(-1.0, 1.0, (2,))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensor_spaces)
         self.simulator = self._split.simulator
-        self._table = pushing.table(self.simulator, n, k, self._refusal)
+        self.table = pushing.table(self.simulator, n, k, self._refusal)
         self._drawn = bool({"image", "depth", "ids"} & set(sensors))
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
         self._handle: Any = None
@@ -234,12 +235,12 @@ class World(envs.World):
         """Draw the tables, let bodies fall, name a target on each and put the rod somewhere free."""
         if self._restoring:
             drawn = factors
-            self._table.furnish(rows, pushing.bodies(factors))
+            self.table.furnish(rows, pushing.bodies(factors))
         else:
             mix = factors and (lambda drawn, i: self._mixed(drawn, {name: v[i] for name, v in factors.items()}))
             refusal = lambda i, why: self._refusal(int(rows[i]), why)
             drawn, self.qpos[rows], self.target[rows] = pushing.starts(
-                self.config, self._split, envs.ROOT, index, self._table, rows, mix, refusal
+                self.config, self._split, envs.ROOT, index, self.table, rows, mix, refusal
             )
             self.qvel[rows], self.success[rows], self.fallen[rows], self.action[rows] = 0, False, False, 0
         self.cut[rows] = False
@@ -274,7 +275,7 @@ class World(envs.World):
         new = anew | (was & ~real)
         speeds = np.where(new[..., None], 0.0, tables.velocities(self.qvel[rows]))
         self.qpos[rows, 2:], self.qvel[rows, 2:] = poses.reshape(len(rows), -1), speeds.reshape(len(rows), -1)
-        self._table.furnish(rows, pushing.bodies(drawn))
+        self.table.furnish(rows, pushing.bodies(drawn))
         self._take(rows, drawn)
 
     def _mixed(self, drawn: dict, factors: dict) -> dict[str, np.ndarray]:
@@ -314,10 +315,10 @@ class World(envs.World):
         speed = (wanted - rod) / (SUBSTEPS * tables.TIMESTEP)
         qvel = np.concatenate([speed, self.qvel[:, 2:]], 1)
         self._check(self.qpos, qvel)
-        qpos, qvel = self._table.run(np.arange(self.n), self.qpos, qvel, SUBSTEPS)
+        qpos, qvel = self.table.run(np.arange(self.n), self.qpos, qvel, SUBSTEPS)
         self._check(qpos, qvel)
         self.qpos[:], self.qvel[:], self.action[:] = qpos, qvel, actions
-        self.cut[:] = self._table.lost()
+        self.cut[:] = self.table.lost()
 
         after, real = self._away(), pushing.there(self._factors)
         self.fallen[:] = (real & (tables.poses(self.qpos)[..., 2] < family.HIGH - FALLEN)).any(1)

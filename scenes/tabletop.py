@@ -45,10 +45,12 @@ SHAPES = ("box", "brick", "cylinder", "sphere", "capsule")
 TEXTURES = ("plain", "checker", "stripes", "noise")
 """What a factor `table_texture` is an index into."""
 FIRST_OBJECT = 3
-FOV = math.radians(42)
+FOV = math.radians(50)
 """Field of view of every camera, edge to edge, in radians."""
-SIDE, HIGH, THICK = 0.84, 0.4, 0.04
+SIDE, HIGH, THICK = 0.76, 0.4, 0.04
 """Of the table in metres: the edge of its square top, how high that lies, and how thick it is."""
+GROUND = 12.0
+"""Edge of the ground, in metres: it fills the pictures."""
 REACH = 0.26
 """Bodies stand within this of the middle, in metres along x and along y."""
 SIZES = (0.038, 0.05)
@@ -234,7 +236,7 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     wood = np.stack([rgb(table, 0.3, 0.9), rgb(table, 0.4, 0.6)], 1)
     plain = rgb(ground, 0.25, 0.6)[:, None]
     scenery = (
-        ("plane", (4.0, 4.0, 0.0), 0.0, 0, plain),
+        ("plane", (GROUND / 2, GROUND / 2, 0.0), 0.0, 0, plain),
         ("cylinder", (0.06, (HIGH - THICK) / 2, 0.0), (HIGH - THICK) / 2, 0, 0.7 * wood),
         ("box", (SIDE / 2, SIDE / 2, THICK / 2), HIGH - THICK / 2, texture, wood),
     )

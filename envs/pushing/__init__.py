@@ -286,6 +286,9 @@ def shown(
         for name in scenes.SOLID_FIELDS
     }
     offsets = batch.offsets + 2 * np.arange(b + 1, dtype=batch.offsets.dtype)
+    if qpos is not None:
+        position, rotation, real = moved(factors, qpos)
+        solids["position"], solids["rotation"] = position[real].astype(np.float32), rotation[real].astype(np.float32)
     fields = {name: getattr(batch, name) for name in _SCENE_FIELDS}
     return scenes.Scenes(offsets=offsets, **solids, **fields, factors=batch.factors, first_object=batch.first_object)
 
