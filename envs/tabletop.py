@@ -408,7 +408,7 @@ class World(envs.World):
         """Goes behind the target and pushes it."""
         every = np.arange(self.n)
         shape, size = (self._factors[name][every, self.target] for name in ("shape", "size"))
-        radius = family.footprint(shape, size)
+        radius = family.ball(shape, size)
         step = pushing.play(self.qpos[:, :2], self._targets()[:, :2], radius, self._goals(), self.config.stride)
         return (step / self.config.stride).astype(np.float32)
 

@@ -68,7 +68,7 @@ _EXTENTS = np.array(
     [
         (0.95, 0.95, 0.95, 0.95, 0.95 * math.sqrt(2), 0.95 * math.sqrt(3)),
         (1.30, 0.75, 0.75, 0.75, math.hypot(1.3, 0.75), math.hypot(1.3, 0.75, 0.75)),
-        (0.95, 0.95, 0.00, 0.95, 0.95, 0.95 * math.sqrt(2)),
+        (0.85, 1.10, 0.00, 1.10, 0.85, math.hypot(0.85, 1.1)),
         (1.05, 0.00, 0.00, 1.05, 1.05, 1.05),
         (0.75, 0.70, 0.00, 0.75, 1.45, 1.45),
     ]
@@ -141,7 +141,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     seen = looks - held_out
     square = fa.Interval(-REACH, REACH)
     turn = fa.Interval(0.0, 2 * math.pi)
-    place = fa.box(x=square, y=square, yaw=turn, tilt=fa.Interval(-1.0, 1.0), size=fa.Interval(*SIZES))
+    place = fa.box(x=square, y=square, yaw=turn, tilt=fa.Interval(-1.5, 1.5), size=fa.Interval(*SIZES))
     scene = fa.box(
         table_texture=fa.Finite(range(len(TEXTURES))),
         table_hue=fa.Interval(0.0, 1.0),

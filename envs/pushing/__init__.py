@@ -28,17 +28,19 @@ NAMES = {"colour": "hue", "shape": "shape"}
 GOAL = ("goal_x", "goal_y")
 GOALS, EAST = 0.28, 0.1
 """Goals lie within this of the middle along x and along y, in metres; those beyond the second are the split `new-goal`'s."""
-DEEP = 1e-3
-"""Nothing begins deeper in something else than this, in metres."""
 LIMIT = family.SIDE / 2 - 0.005
 """How far the rod goes from the middle along x and along y, in metres."""
-_REACH = family.SIDE / 2 - 0.1
+REST = family.SIDE / 2 - 0.1
 """Bodies that came to rest further out are hard to get behind: another scene is drawn."""
-_AIR, _CHUNK, _CHUNKS = 0.01, 60, 7
-"""Metres of air below a body that is let go; timesteps between looks whether all is still, and how many such."""
-_STILL, _STEADY = 0.01, 0.2
-"""Speeds in m/s and rad/s below which a body is at rest."""
-_ATTEMPTS, _PLACES, _TWINS = 128, 24, 0.04
+_AWAY = 5.0
+_AIR = 0.01
+"""Metres of air below a body that is let go."""
+_FALLS, _FALL, _KEPT, _REST = 40, 12, 0.3, 80
+"""How often bodies lose speed while they fall at most, after how many timesteps, how much they keep, and for how many
+they must rest."""
+_STILL, _SLOW = 1e-3, 0.02
+"""A body rests that moved less than this (metres, or a quaternion's numbers), and is slower than this."""
+_ATTEMPTS, _PLACES, _TWINS = 64, 24, 0.04
 _KEY = ("tabletop", "starts")
 _MARK = (0.06, 0.06, 0.08)
 _METAL = (0.93, 0.93, 0.96)
@@ -147,17 +149,25 @@ def above(config: Any, factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray,
 
 
 def settle(table: Any, rows: Int[np.ndarray, " b"], qpos: Float64[np.ndarray, "b q"]) -> tuple[np.ndarray, np.ndarray]:
-    """Let everything fall on tables `rows`; returns positions, and on which of them all has come to rest."""
+    """Let everything fall on tables `rows`; returns positions, and on which of them all has come to rest.
+
+    It falls as through honey, losing most of its speed now and then: else a heap would scatter, and balls roll for long.
+    What then seems to rest must stay where it is when nothing holds it back.
+    """
     qpos, still = qpos.copy(), np.zeros(len(rows), bool)
     qvel = np.zeros((len(rows), 2 + (qpos.shape[1] - 2) // 7 * 6))
-    for _ in range(_CHUNKS):
+    for _ in range(_FALLS):
         left = np.flatnonzero(~still)
         if not len(left):
             break
-        qpos[left], qvel[left] = table.run(rows[left], qpos[left], qvel[left], _CHUNK)
-        speed = tables.velocities(qvel[left])
-        calm = (np.abs(speed[..., :3]) < _STILL).all((1, 2)) & (np.abs(speed[..., 3:]) < _STEADY).all((1, 2))
-        still[left] = calm & np.isfinite(qpos[left]).all(1)
+        before = qpos[left]
+        qpos[left], qvel[left] = table.run(rows[left], before, qvel[left], _FALL)
+        qvel[left] *= _KEPT
+        calm = left[np.abs(qpos[left] - before).max(1) < _STILL]
+        if len(calm):
+            before = qpos[calm]
+            qpos[calm], qvel[calm] = table.run(rows[calm], before, np.zeros_like(qvel[calm]), _REST)
+            still[calm] = (np.abs(qpos[calm] - before).max(1) < _STILL) & (np.abs(qvel[calm, 2:]).max(1) < _SLOW)
     return qpos, still & ~table.lost()[rows]
 
 
@@ -201,7 +211,8 @@ def starts(
         why[f"no body that its {config.goal} tells apart"] = order[:, -1] == 0
         dropped = config.start == "dropped"
         poses = above(config, drawn) if dropped else laid(drawn)
-        begun = np.concatenate([np.zeros((len(pending), 2)), poses.reshape(len(pending), -1)], 1)
+        # While bodies fall the rod is away.
+        begun = np.concatenate([np.full((len(pending), 2), _AWAY), poses.reshape(len(pending), -1)], 1)
         if dropped:
             good = ~np.any(list(why.values()), 0)
             some, at = np.flatnonzero(good), rows[pending[good]]
@@ -238,7 +249,7 @@ def _ends(config: Any, factors: dict, poses: np.ndarray, target: np.ndarray) -> 
     taken[every, target] = False
     out = {
         "a body that rests at the table's edge or beyond": (
-            real & ((np.abs(place).max(-1) > _REACH) | (poses[..., 2] < family.HIGH))
+            real & ((np.abs(place).max(-1) > REST) | (poses[..., 2] < family.HIGH))
         ).any(1),
         f"a target nearer to its goal than {config.nearest:g} m": away[every, target] < config.nearest,
         f"a target further from its goal than {config.farthest:g} m": away[every, target] > config.farthest,

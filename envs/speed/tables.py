@@ -57,7 +57,7 @@ def difference(
     made = [pushing.table(name, n, k, refusal) for name in simulators]
     for table in made:
         table.furnish(every, pushing.bodies(factors))
-    radius = family.footprint(factors["shape"], factors["size"])[every, target]
+    radius = family.ball(factors["shape"], factors["size"])[every, target]
     goal = np.stack([factors[name] for name in pushing.GOAL], 1)
     states = [(world.qpos.copy(), world.qvel.copy()) for _ in made]
     where = lambda number: tables.poses(states[number][0])[every, target, :2]
