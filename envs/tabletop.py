@@ -50,6 +50,7 @@ import functools
 import importlib.util
 import math
 import types
+import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -219,7 +220,8 @@ class World(envs.World):
         actions = spaces.Box(-1.0, 1.0, (2,))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensor_spaces)
         self.simulator = self._split.simulator
-        self.table = pushing.table(self.simulator, n, k, self._refusal)
+        whose = weakref.proxy(self)  # so that the simulator's processes end with this world, and not at some later time
+        self.table = pushing.table(self.simulator, n, k, lambda row, why: whose._refusal(row, why))
         self._drawn = bool({"image", "depth", "ids"} & set(sensors))
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
         self._handle: Any = None
