@@ -19,7 +19,8 @@ A *family* is a module with three names:
 
 and scene `i` of (family, config, split, seed) is a pure function of those (`sample`). A family whose scenes can be
 watched from around also has `FOV` and `ring_poses(config, key, index, n_views)`, which previews and streams use; one that
-is seen by orthographic cameras has `EXTENT`, too, the metres that they see (`watch`). One may declare `NUISANCE` and
+is seen by orthographic cameras has `EXTENT`, too, the metres that they see (`watch`); one whose objects are marks, which may
+be within other solids, `INTANGIBLE`. One may declare `NUISANCE` and
 `DYNAMICS`, names of factors that are none of the task's business and of those that say how things move: a split that
 differs in nothing else has a tier of its own (`scenes.factors.tiers`).
 """

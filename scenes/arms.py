@@ -43,6 +43,8 @@ BALL = 0.07
 FIRST_OBJECT = 1 + len(robots.SOLIDS)
 JOINTS = tuple(f"joint_{i + 1}" for i in range(robots.N))
 DYNAMICS = ("mass", "damping", "friction")
+INTANGIBLE = True
+"""The ball is a place to reach and no body: links, too, pass through one another."""
 """Factors that say how the arm moves: each multiplies what `scenes.robots` says."""
 NUISANCE = (
     "floor_hue", "floor_texture", "arm_hue", "arm_texture", "light_azimuth", "light_elevation",

@@ -17,6 +17,7 @@ ROW = Measurement(protocol="transfer", metric="return", value=0.5, learner="gqn"
 WORDS = st.text(max_size=20)
 
 
+@hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 @hypothesis.given(WORDS, st.floats(allow_nan=False, allow_infinity=False), st.lists(WORDS, max_size=3), st.integers())
 def test_rows_round_trip(name, value, sensors, seed):
     row = dataclasses.replace(ROW, learner=name, value=value, sensors=tuple(sensors), seed=seed)
