@@ -408,10 +408,9 @@ class World(envs.World):
 
     def scripted(self):
         """Goes behind the target and pushes it."""
-        every = np.arange(self.n)
-        shape, size = (self._factors[name][every, self.target] for name in ("shape", "size"))
-        radius = family.ball(shape, size)
-        step = pushing.play(self.qpos[:, :2], self._targets()[:, :2], radius, self._goals(), self.config.stride)
+        rims = pushing.rims(self._factors)
+        bodies = tables.poses(self.qpos)[..., :2]
+        step = pushing.play(self.qpos[:, :2], bodies, rims, self.target, self._goals(), self.config.stride)
         return (step / self.config.stride).astype(np.float32)
 
     def load_state_dict(self, state):

@@ -67,6 +67,11 @@ def there(factors: Mapping[str, np.ndarray]) -> Bool[np.ndarray, "b k"]:
     return np.arange(factors["shape"].shape[1]) < np.asarray(factors["n_objects"])[:, None]
 
 
+def rims(factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "b k"]:
+    """Radii of discs that hold the bodies; below zero where there is none."""
+    return np.where(there(factors), family.ball(factors["shape"], factors["size"]), -1.0)
+
+
 def bodies(factors: Mapping[str, np.ndarray]) -> tables.Bodies:
     """What a simulator must know of them."""
     kind, size = family.solid(factors["shape"], factors["size"])
@@ -360,20 +365,25 @@ def still(
 
 def play(
     rod: Float64[np.ndarray, "b 2"],
-    body: Float64[np.ndarray, "b 2"],
-    radius: Float64[np.ndarray, " b"],
+    bodies: Float64[np.ndarray, "b k 2"],
+    rims: Float64[np.ndarray, "b k"],
+    target: Int[np.ndarray, " b"],
     goal: Float64[np.ndarray, "b 2"],
     stride: float,
 ) -> Float64[np.ndarray, "b 2"]:
-    """Steps of a player in metres, which goes behind a body, around it, and then pushes it to its goal.
+    """Steps of a player in metres, which goes around bodies to behind its target, and then pushes that to its goal.
 
     Args:
         rod: Where the rod is.
-        body: The middle of the body.
-        radius: Of a disc that holds it.
+        bodies: The middles of the bodies.
+        rims: Radii of discs that hold them; below zero where there is none.
+        target: Which of them is to go.
         goal: Where it is wanted.
         stride: Longest step along x and along y.
     """
+    every = np.arange(len(rod))
+    body, radius = bodies[every, target], rims[every, target]
+    others = np.where(np.arange(rims.shape[1]) == target[:, None], -1.0, rims)
     unit = lambda v: v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
     ahead = unit(goal - body)
     side = np.stack([-ahead[:, 1], ahead[:, 0]], -1)
@@ -397,6 +407,26 @@ def play(
     nearest = np.linalg.norm(off + at[:, None] * way, axis=-1)
     straight = nearest > clear - 0.006
     step = np.where(straight[:, None], way, np.where((far > clear + 2 * stride)[:, None], -off, ring - off))
+    # Near the body others are pushed aside, or it would go to and fro between the two.
+    step = np.where((far > clear + 0.06)[:, None], _skirt(rod, step, body + behind, bodies, others, stride), step)
     step = np.where(pushing[:, None], push, step)
     # The longest step in its own direction.
     return step * np.minimum(1, stride / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-9))
+
+
+def _skirt(rod, step, to, bodies, rims, stride) -> Float64[np.ndarray, "b 2"]:
+    """Steps that lead around the nearest of the other bodies where they would lead into it, unless it lies where the rod is
+    to go: then it is pushed away."""
+    every = np.arange(len(rod))
+    off = rod[:, None] - bodies
+    gap = np.linalg.norm(off, axis=-1) - rims - tables.ROD_RADIUS
+    barred = np.linalg.norm(to[:, None] - bodies, axis=-1) < rims + tables.ROD_RADIUS + 0.015
+    gap = np.where((rims >= 0) & ~barred, gap, np.inf)
+    first = np.argmin(gap, 1)
+    off, gap = off[every, first], gap[every, first]
+    out = off / np.maximum(np.linalg.norm(off, axis=-1, keepdims=True), 1e-9)
+    inward = (step * out).sum(-1)
+    aside = np.stack([-out[:, 1], out[:, 0]], -1)
+    aside *= np.where((step * aside).sum(-1, keepdims=True) >= 0, 1, -1)
+    way = aside * np.linalg.norm(step, axis=-1, keepdims=True) + out * np.clip(0.01 - gap, 0, stride)[:, None]
+    return np.where(((gap < stride + 0.005) & (inward < 0))[:, None], way, step)

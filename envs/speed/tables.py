@@ -11,7 +11,6 @@ from jaxtyping import Float64
 import envs
 from envs import pushing, speed
 from envs.physics import tables
-from scenes import tabletop as family
 from scenes.kit import errors, options, runs
 
 SIMULATORS = ("mujoco", "pybullet")
@@ -57,14 +56,14 @@ def difference(
     made = [pushing.table(name, n, k, refusal) for name in simulators]
     for table in made:
         table.furnish(every, pushing.bodies(factors))
-    radius = family.ball(factors["shape"], factors["size"])[every, target]
+    rims = pushing.rims(factors)
     goal = np.stack([factors[name] for name in pushing.GOAL], 1)
     states = [(world.qpos.copy(), world.qvel.copy()) for _ in made]
     where = lambda number: tables.poses(states[number][0])[every, target, :2]
     begin, apart, come = where(0), [], []
     for step in range(1, max(steps) + 1):
         rod = states[0][0][:, :2]
-        way = pushing.play(rod, where(0), radius, goal, world.config.stride)
+        way = pushing.play(rod, tables.poses(states[0][0])[..., :2], rims, target, goal, world.config.stride)
         # A player that has done its work rests.
         way[np.linalg.norm(where(0) - goal, axis=1) < world.config.within] = 0
         wanted = np.clip(rod + way, -pushing.LIMIT, pushing.LIMIT)
