@@ -141,6 +141,7 @@ class World(abc.ABC):
         self.observation_space = spaces.Dict({sensor: sensor_spaces[sensor] for sensor in sensors})
         self.seeds = seed + np.arange(n, dtype=np.int64)
         self.episode = np.full(n, -1, np.int64)
+        self._index = _episode_index(self.seeds, self.episode)
         self.steps = np.zeros(n, np.int64)
         self.live, self.cut = np.zeros((2, n), bool)
 
@@ -185,8 +186,8 @@ class World(abc.ABC):
 
     def scene_index(self) -> Int64[np.ndarray, " b"]:
         """Where each world's episode looks for its scene, among those of (its split, `ROOT`): a 53-bit hash of the
-        world's seed and episode."""
-        return _episode_index(self.seeds, self.episode)
+        world's seed and episode. Not to be written to."""
+        return self._index
 
     def reset(self, mask=None, seeds=None, factors: dict[str, np.ndarray] | None = None) -> None:
         """Start new episodes.
@@ -214,9 +215,10 @@ class World(abc.ABC):
             return
         self.seeds = own
         self.episode[rows] = 0 if seeds is not None else self.episode[rows] + 1
+        self._index[rows] = _episode_index(self.seeds[rows], self.episode[rows])
         self.steps[rows] = 0
         self.live[rows] = False
-        self.begin(rows, self.scene_index()[rows], chosen or None)
+        self.begin(rows, self._index[rows], chosen or None)
         self.live[rows] = True
 
     def intervene(self, factors: dict[str, np.ndarray], mask=None) -> None:
@@ -263,8 +265,9 @@ class World(abc.ABC):
         """
         rows = np.arange(self.n) if mask is None else np.flatnonzero(mask)
         if out is None:
+            made = np.empty if mask is None else np.zeros
             out = {
-                sensor: np.zeros((self.n, *space.shape), space.dtype)
+                sensor: made((self.n, *space.shape), space.dtype)
                 for sensor, space in self.observation_space.spaces.items()
             }
         if len(rows):
@@ -283,7 +286,7 @@ class World(abc.ABC):
 
         They are a function of each world's seed, episode and step: no generator is kept, and none is disturbed.
         """
-        index = _episode_index(self.scene_index(), self.steps)
+        index = _episode_index(self._index, self.steps)
         if isinstance(self.action_space, spaces.Discrete):
             u = seeds.uniform(_PLAYER, index, 1)[:, 0]
             return (u * self.action_space.n).astype(np.int64)
@@ -316,10 +319,11 @@ class World(abc.ABC):
                 raise errors.CaveError(f"{self.name}: state {name!r} must have shape {have.shape}, not {given}")
         rows = np.flatnonzero(np.asarray(state["episode"]) >= 0)
         self.seeds, self.episode = np.array(state["seeds"], np.int64), np.array(state["episode"], np.int64)
+        self._index = _episode_index(self.seeds, self.episode)
         if len(rows):
             prefix = "factors."
             factors = {k.removeprefix(prefix): np.asarray(v)[rows] for k, v in state.items() if k.startswith(prefix)}
-            self.begin(rows, self.scene_index()[rows], factors)
+            self.begin(rows, self._index[rows], factors)
         for name in own:
             getattr(self, name)[...] = state[name]
 

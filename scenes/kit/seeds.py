@@ -40,20 +40,18 @@ def uniform(key: int, index: Int[np.ndarray, " b"], n: int, stream: int = 0) -> 
     index, and to that and the column: 64 well mixed bits, of which the upper 53 are used.
     """
     start = _mix(np.array([(key + (stream + 1) * 0xD1342543DE82EF95) & _MASK], np.uint64))
-    with np.errstate(over="ignore"):
-        rows = _mix(start + np.asarray(index, np.int64).view(np.uint64) * _GOLDEN)
-        bits = _mix(rows[:, None] + np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN)
+    rows = _mix(start + np.asarray(index, np.int64).view(np.uint64) * _GOLDEN)
+    bits = _mix(rows[:, None] + np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN)
     return (bits >> np.uint64(11)) * 2.0**-53
 
 
 def _mix(z: np.ndarray) -> np.ndarray:
-    """Stir 64-bit integers, in place."""
-    with np.errstate(over="ignore"):
-        z ^= z >> np.uint64(30)
-        z *= np.uint64(0xBF58476D1CE4E5B9)
-        z ^= z >> np.uint64(27)
-        z *= np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
+    """Stir 64-bit integers, in place; of arrays numpy lets them overflow in silence."""
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
     return z
 
 
