@@ -144,6 +144,7 @@ class World(abc.ABC):
         self._index = _episode_index(self.seeds, self.episode)
         self.steps = np.zeros(n, np.int64)
         self.live, self.cut = np.zeros((2, n), bool)
+        self._factors: dict[str, np.ndarray] = {}
 
     @abc.abstractmethod
     def begin(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"], factors: dict | None) -> None:
@@ -361,6 +362,19 @@ class World(abc.ABC):
             row = int(np.argmax(bad))
             raise self._refusal(row, f"action {actions[row].tolist()} is not one of {space}")
         return actions if isinstance(space, spaces.Discrete) else np.clip(actions, space.low, space.high)
+
+    def _keep(self, rows: Int64[np.ndarray, " r"], drawn: dict[str, np.ndarray]) -> None:
+        """Note the factors of worlds `rows` among those of all."""
+        for name, value in drawn.items():
+            if name not in self._factors:
+                self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
+            self._factors[name][rows] = value
+
+    def _refuse(self, rows: Int64[np.ndarray, " r"], faults: dict[str, np.ndarray]) -> None:
+        """Stop at the first reason, if there is any, that keeps one of worlds `rows` from being as it is asked for."""
+        for why, fault in faults.items():
+            if fault.any():
+                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
 
     def _refusal(self, row: int, why: str) -> errors.CaveError:
         where = f"world {row} (seed {self.seeds[row]}, episode {self.episode[row]}, step {self.steps[row]})"

@@ -198,7 +198,6 @@ class World(envs.World):
         action_space = spaces.Discrete(len(ACTIONS))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, action_space, sensor_spaces)
         self._eyes = walking.Eyes(family, config, n, self.sensors, size, self._far, RADIUS)
-        self._factors: dict[str, np.ndarray] = {}
         self.position, self.yaw = np.zeros((n, 2)), np.zeros(n)
         self.taken, self._hidden = np.zeros((2, n, k), bool)
         self.spoilt, self.success = np.zeros((2, n), bool)
@@ -257,9 +256,7 @@ class World(envs.World):
             tuple(part[~known] for part in furniture),
         )  # fmt: skip
         faults["a good thing could not be reached"] = closed
-        for why, fault in faults.items():
-            if fault.any():
-                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
+        self._refuse(rows, faults)
         self._take(rows, drawn)
         self._show(rows)
 
@@ -271,10 +268,7 @@ class World(envs.World):
 
     def _take(self, rows: np.ndarray, drawn: dict) -> None:
         """Let worlds `rows` have these factors."""
-        for name, value in drawn.items():
-            if name not in self._factors:
-                self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-            self._factors[name][rows] = value
+        self._keep(rows, drawn)
         self._lying[rows], self._rim[rows], self._good[rows] = self._things(drawn)
         for array, part in zip(self._furniture, self._pieces(drawn)):
             array[rows] = part

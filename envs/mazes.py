@@ -205,7 +205,6 @@ class World(envs.World):
         limit = int(_limits(config, cells).max())
         super().__init__(config, n, split, seed, sensors, size, limit, action_space, sensor_spaces)
         self._eyes = walking.Eyes(family, config, n, self.sensors, size, far, RADIUS)
-        self._factors: dict[str, np.ndarray] = {}
         self.position, self.yaw = np.zeros((n, 2)), np.zeros(n)
         self.target, self.success = np.zeros(n, np.int64), np.zeros(n, bool)
         self.touching, self.action = np.zeros((n, k), bool), np.zeros((n, n_action), np.float32)
@@ -223,10 +222,7 @@ class World(envs.World):
             drawn = self._split.sample(envs.ROOT, number)
             if factors:
                 drawn = self._mixed(drawn, {name: value[pending] for name, value in factors.items()})
-            for name, value in drawn.items():
-                if name not in self._factors:
-                    self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-                self._factors[name][at] = value
+            self._keep(at, drawn)
             self._centre[at], self._rim[at] = self._cylinders(drawn)
             good = self._stand(at, drawn, seeds.uniform(_STARTS, number, 5))
             faults = self._faults(drawn) if factors else {}
@@ -257,11 +253,8 @@ class World(envs.World):
         gaps = discs.gaps(self.position[rows], centre, rim)
         faults["a wall would stand where the body is"] = within
         faults["an object would stand where the body is"] = moved & (gaps < 0).any(1)
-        for why, fault in faults.items():
-            if fault.any():
-                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
-        for name, value in drawn.items():
-            self._factors[name][rows] = value
+        self._refuse(rows, faults)
+        self._keep(rows, drawn)
         self._centre[rows], self._rim[rows] = centre, rim
         # Whatever comes to the body by itself costs it nothing.
         self.touching[rows] = gaps <= TOUCH

@@ -183,7 +183,6 @@ class World(envs.World):
         self._wanted = envs.pictured(sensors)
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._wanted else None
         self._handle = None
-        self._factors: dict[str, np.ndarray] = {}
         self.simulator = self._split.simulator
         whose = weakref.proxy(self)  # so that the simulator's processes end with this world, and not at some later time
         self._arms = arms.make(self.simulator, n, lambda row, why: whose._refusal(row, why))
@@ -242,17 +241,12 @@ class World(envs.World):
             | (away > REACH[1]),
             "the ball would stick in the stand": stuck,
         }
-        for why, fault in faults.items():
-            if fault.any():
-                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
+        self._refuse(rows, faults)
         return drawn
 
     def _take(self, rows: np.ndarray, drawn: dict) -> None:
         """Let worlds `rows` have these factors."""
-        for name, value in drawn.items():
-            if name not in self._factors:
-                self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-            self._factors[name][rows] = value
+        self._keep(rows, drawn)
         self._target[rows] = family.target(drawn)
         self._arms.dress(rows, np.stack([drawn[name] for name in arms.DYNAMICS], 1))
         if self._wanted:

@@ -185,7 +185,6 @@ class World(envs.World):
         }
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, action_space, sensor_spaces)
         self._eyes = walking.Eyes(family, config, n, self.sensors, size, self._far, RADIUS)
-        self._factors: dict[str, np.ndarray] = {}
         self.position, self.yaw = np.zeros((n, 2)), np.zeros(n)
         self.target, self.success = np.zeros(n, np.int64), np.zeros(n, bool)
         self.touching, self.action = np.zeros((n, k), bool), np.zeros((n, n_action), np.float32)
@@ -201,10 +200,7 @@ class World(envs.World):
             drawn = self._split.sample(envs.ROOT, number)
             if factors:
                 drawn = self._mixed(drawn, {name: value[pending] for name, value in factors.items()})
-            for name, value in drawn.items():
-                if name not in self._factors:
-                    self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-                self._factors[name][at] = value
+            self._keep(at, drawn)
             self._centre[at], self._rim[at] = self._cylinders(drawn)
             good = self._stand(at, seeds.uniform(_STARTS, number, 1 + 3 * _PLACES))
             faults = self._faults(drawn) if factors else {}
@@ -233,11 +229,8 @@ class World(envs.World):
         known = np.any(list(faults.values()), 0)
         faults["the way to the target would be closed"] = closed = np.zeros(len(rows), bool)
         closed[moved & ~known] = self._closed(rows, target, centre, rim)[moved & ~known]
-        for why, fault in faults.items():
-            if fault.any():
-                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
-        for name, value in drawn.items():
-            self._factors[name][rows] = value
+        self._refuse(rows, faults)
+        self._keep(rows, drawn)
         self._centre[rows], self._rim[rows] = centre, rim
         # Whatever comes to the body by itself costs it nothing.
         self.touching[rows] = gaps <= TOUCH

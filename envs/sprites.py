@@ -209,7 +209,6 @@ class World(envs.World):
         self._drawn = bool({"image", "depth", "ids"} & set(sensors))
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
         self._handle = None
-        self._factors: dict[str, np.ndarray] = {}
         self.position, self.action = np.zeros((n, k, 2)), np.zeros((n, 4), np.float32)
         self.moved, self.success = np.full(n, -1, np.int64), np.zeros(n, bool)
         self._colour, self._wanted = np.full((n, k), -1), np.zeros((n, k, 2))
@@ -219,9 +218,6 @@ class World(envs.World):
         """Lay the sprites out."""
         drawn = self._mixed(self._split.sample(envs.ROOT, index), factors or {})
         colour = self._colours(rows, drawn)
-        for name, value in drawn.items():
-            if name not in self._factors:
-                self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
         self.position[rows] = np.stack([drawn["x"], drawn["y"]], -1)
         self.moved[rows], self.success[rows], self.action[rows] = -1, False, 0
         self._take(rows, drawn, colour)
@@ -241,8 +237,7 @@ class World(envs.World):
 
     def _take(self, rows: np.ndarray, drawn: dict, colour: np.ndarray) -> None:
         """Let worlds `rows` have factors that are known to be sound."""
-        for name, value in drawn.items():
-            self._factors[name][rows] = value
+        self._keep(rows, drawn)
         self._colour[rows] = colour
         if self.config.task == "goal-finding":
             self._wanted[rows] = np.stack([drawn[name] for name in _GOAL], 1)[:, None]
@@ -276,9 +271,7 @@ class World(envs.World):
             "sorting": (1, "there would be no sprite of one of the colours"),
         }.get(self.config.task, (0, ""))
         faults = {"a sprite would be of no size": (real & (drawn["size"] <= 0)).any(1), wanted: kinds < least}
-        for why, fault in faults.items():
-            if fault.any():
-                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
+        self._refuse(rows, faults)
         return colour
 
     def _show(self, rows: np.ndarray) -> None:

@@ -226,7 +226,6 @@ class World(envs.World):
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
         self._handle: Any = None
         self._layout = np.zeros((n, family.FIRST_OBJECT + k + 2), bool)
-        self._factors: dict[str, np.ndarray] = {}
         self._restoring = False
         self.qpos, self.qvel = np.zeros((n, 2 + 7 * k)), np.zeros((n, 2 + 6 * k))
         tables.poses(self.qpos)[:] = tables.parked(k)
@@ -271,9 +270,7 @@ class World(envs.World):
         faults["a body would stand where another or the rod is"] = pushing.crowded(
             drawn, anew, poses, self.qpos[rows, :2]
         )
-        for why, fault in faults.items():
-            if fault.any():
-                raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
+        self._refuse(rows, faults)
         new = anew | (was & ~real)
         speeds = np.where(new[..., None], 0.0, tables.velocities(self.qvel[rows]))
         self.qpos[rows, 2:], self.qvel[rows, 2:] = poses.reshape(len(rows), -1), speeds.reshape(len(rows), -1)
@@ -289,10 +286,7 @@ class World(envs.World):
 
     def _take(self, rows: np.ndarray, drawn: dict) -> None:
         """Let worlds `rows` have factors that are known to be sound."""
-        for name, value in drawn.items():
-            if name not in self._factors:
-                self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-            self._factors[name][rows] = value
+        self._keep(rows, drawn)
         if self._drawn:
             self._show(rows)
 

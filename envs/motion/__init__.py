@@ -245,17 +245,13 @@ def world(system: System, module: str) -> type[envs.World]:
             }
             super().__init__(config, n, split, seed, sensors, size, config.max_steps, spaces.Discrete(1), sensor_spaces)
             self.y, self.action = np.zeros((n, 2 * system.d)), np.zeros((n, 1), np.float32)
-            self._factors: dict[str, np.ndarray] = {}
 
         def begin(self, rows, index, factors):
             """Draw masses, constants and a start."""
             drawn = self._split.sample(envs.ROOT, index)
             limits = {name: _LIMITS.get(name, (-100.0, 100.0)) for name in drawn} | {"n_objects": (system.n, system.n)}
             drawn |= interventions.checked(self.name, factors or {}, drawn, limits)
-            for name, value in drawn.items():
-                if name not in self._factors:
-                    self._factors[name] = np.zeros((self.n, *value.shape[1:]), value.dtype)
-                self._factors[name][rows] = value
+            self._keep(rows, drawn)
             self.y[rows] = np.concatenate(system.start(drawn), 1)
             self.action[rows] = 0
             self._stage.show(rows, ball(drawn["mass"]), drawn["hue"], drawn["saturation"], drawn.get("length"))
