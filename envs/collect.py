@@ -53,6 +53,7 @@ from envs import interventions, nuisance, walking
 from envs.physics import discs, rounded
 from scenes import collect as family
 from scenes import factors as fa
+from scenes import viewpoints
 from scenes.kit import errors, seeds
 from scenes.solids import things
 
@@ -161,9 +162,7 @@ def views(
 
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
     """Poses once around the family's ring of cameras, at even steps."""
-    radius, angle = family.ring(config.scenery), np.arange(n) * 2 * math.pi / n
-    rows = [radius * np.cos(angle), radius * np.sin(angle), EYE_HEIGHT, discs.wrap(angle + math.pi), EYE_PITCH]
-    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+    return viewpoints.circle(n, family.ring(config.scenery), EYE_HEIGHT, EYE_PITCH)
 
 
 class World(envs.World):

@@ -54,7 +54,7 @@ from envs import interventions, nuisance, walking
 from envs.physics import corridors, discs
 from envs.walking import errands
 from scenes import factors as fa
-from scenes import grids
+from scenes import grids, viewpoints
 from scenes import mazes as family
 from scenes.kit import errors, seeds
 
@@ -159,10 +159,7 @@ def views(
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
     """Poses once around the ring above the mazes, at even steps."""
     ring = family.ring_poses(config.scenery, 0, np.zeros(1, np.int64), 1)[0, 0]
-    angle = np.arange(n) * 2 * math.pi / n
-    radius = math.hypot(ring[0], ring[1])
-    rows = [radius * np.cos(angle), radius * np.sin(angle), ring[2], discs.wrap(angle + math.pi), ring[4]]
-    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+    return viewpoints.circle(n, math.hypot(ring[0], ring[1]), ring[2], ring[4])
 
 
 def _limits(config: Config, cells: np.ndarray) -> np.ndarray:

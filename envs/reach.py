@@ -44,7 +44,7 @@ from jaxtyping import Float32, Int
 import envs
 import scenes
 from envs import interventions
-from envs.physics import arms
+from envs.physics import arms, simulators
 from scenes import arms as family
 from scenes import factors as fa
 from scenes import robots, viewpoints
@@ -93,7 +93,7 @@ class Config:
     def __post_init__(self):
         limits = {"tolerance": (0.01, 0.5), "max_steps": (1, 10**9), "image_size": (1, 4096), "supersample": (1, 8)}
         errors.within("reach", self, limits)
-        choices = {"simulator": arms.SIMULATORS, "goal": ("position", "seen"), "cameras": ("ring", "free")}
+        choices = {"simulator": simulators.SIMULATORS, "goal": ("position", "seen"), "cameras": ("ring", "free")}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:
                 raise errors.unknown(f"{name} of reach", getattr(self, name), accepted)
@@ -121,13 +121,7 @@ def extent(config: Config) -> float:
 
 def splits(config: Config) -> Mapping[str, fa.Split]:
     """The factor distributions by name, and in which simulator they are played."""
-    known = family.splits(config.scenery)
-    made = {name: dataclasses.replace(split, simulator=config.simulator) for name, split in known.items()}
-    if arms.have_pybullet():
-        (other,) = set(arms.SIMULATORS) - {config.simulator}
-        changes = {"name": "other-simulator", "in_distribution_of": "train", "simulator": other}
-        made["other-simulator"] = dataclasses.replace(made["train"], **changes)
-    return made
+    return simulators.played(family.splits(config.scenery), config.simulator)
 
 
 def views(

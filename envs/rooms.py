@@ -47,6 +47,7 @@ from envs.physics import discs
 from envs.walking import errands
 from scenes import factors as fa
 from scenes import rooms as family
+from scenes import viewpoints
 from scenes.kit import errors, seeds
 
 STREAMS = ("Images", "Views", "Episodes")
@@ -150,9 +151,7 @@ def views(
 
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
     """Poses once around the ring on which learners' cameras stand, at even steps."""
-    radius, angle = 3 * config.side / 7, np.arange(n) * 2 * math.pi / n
-    rows = [radius * np.cos(angle), radius * np.sin(angle), EYE_HEIGHT, discs.wrap(angle + math.pi), EYE_PITCH]
-    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+    return viewpoints.circle(n, 3 * config.side / 7, EYE_HEIGHT, EYE_PITCH)
 
 
 class World(envs.World):

@@ -47,7 +47,6 @@ worlds by one call; PyBullet's live in worker processes, and one that dies is re
 
 import dataclasses
 import functools
-import importlib.util
 import math
 import types
 import weakref
@@ -61,7 +60,7 @@ from jaxtyping import Float32, Int
 import envs
 import scenes
 from envs import interventions, nuisance, pushing
-from envs.physics import tables
+from envs.physics import simulators, tables
 from scenes import factors as fa
 from scenes import tabletop as family
 from scenes import viewpoints
@@ -74,7 +73,6 @@ SUBSTEPS = 10
 FALLEN = 0.03
 """A body whose middle is so far below the table's top, in metres, has fallen off."""
 _FAR, _SWAY = 10.0, 0.25
-_SIMULATORS = ("mujoco", "pybullet")
 _EYE = viewpoints.on_sphere(
     np.array(-math.pi / 2),
     np.array(math.atan2(family.ABOVE, family.RING)),
@@ -130,7 +128,7 @@ class Config:
         limits |= {"nearest": (self.within, 0.3), "farthest": (self.nearest + 0.03, 2.0)}
         limits |= {"image_size": (1, 4096), "supersample": (1, 8)}
         errors.within("tabletop", self, limits)
-        choices = {"simulator": _SIMULATORS, "start": ("dropped", "placed"), "goal": pushing.NAMES}
+        choices = {"simulator": simulators.SIMULATORS, "start": ("dropped", "placed"), "goal": pushing.NAMES}
         for name, accepted in choices.items():
             if getattr(self, name) not in accepted:
                 raise errors.unknown(f"{name} of tabletop", getattr(self, name), accepted)
@@ -162,12 +160,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     """The factor distributions by name, proved disjoint from training (or within it), and in which simulator they are
     played."""
     known = pushing.with_goals(family.splits(config.scenery))
-    made = {name: dataclasses.replace(split, simulator=config.simulator) for name, split in known.items()}
-    if importlib.util.find_spec("pybullet"):
-        (other,) = set(_SIMULATORS) - {config.simulator}
-        changes = {"name": "other-simulator", "in_distribution_of": "train", "simulator": other}
-        made["other-simulator"] = dataclasses.replace(made["train"], **changes)
-    return types.MappingProxyType(made)
+    return types.MappingProxyType(simulators.played(known, config.simulator))
 
 
 def views(

@@ -12,7 +12,6 @@ MuJoCo moves all worlds by one call (`mujoco.rollout`), each with a model of its
 
 import copy
 import functools
-import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,11 +23,10 @@ import mujoco.rollout
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from envs.physics import workers
+from envs.physics import simulators, workers
 from scenes import robots
 from scenes.kit import errors
 
-SIMULATORS = ("mujoco", "pybullet")
 TIMESTEP, SUBSTEPS = 0.0025, 20
 """Of the simulators, in seconds; and how many make a step of the environment."""
 DT = TIMESTEP * SUBSTEPS
@@ -116,11 +114,6 @@ def _visuals(body: ElementTree.Element, solids: Sequence[robots.Solid]) -> None:
         ElementTree.SubElement(ElementTree.SubElement(visual, "geometry"), solid.kind, shape)
 
 
-def have_pybullet() -> bool:
-    """Whether PyBullet is installed."""
-    return importlib.util.find_spec("pybullet") is not None
-
-
 @runtime_checkable
 class Arms(Protocol):
     """`n` arms in a simulator."""
@@ -144,16 +137,16 @@ class Arms(Protocol):
 
 
 def make(simulator: str, n: int, refusal: Callable[[int, str], Exception], **options: Any) -> Arms:
-    """`n` arms in one of `SIMULATORS`; arguments as for `workers.Pool`.
+    """`n` arms in one of `simulators.SIMULATORS`; arguments as for `workers.Pool`.
 
     Raises:
         errors.CaveError: there is no such simulator here.
     """
-    if simulator not in SIMULATORS:
-        raise errors.unknown("simulator", simulator, SIMULATORS)
+    if simulator not in simulators.SIMULATORS:
+        raise errors.unknown("simulator", simulator, simulators.SIMULATORS)
     if simulator == "mujoco":
         return Mujoco(n)
-    if not have_pybullet():
+    if not simulators.have_pybullet():
         raise errors.CaveError(
             "the simulator 'pybullet' needs PyBullet: pip install pybullet, which has wheels for Python 3.11 and older; the "
             "simulator 'mujoco' needs none"
@@ -327,7 +320,10 @@ def difference(
     low, high = np.array([link.start for link in robots.LINKS]).T
     start = rng.uniform(low, high, (n, robots.N))
     every, still = np.arange(n), np.zeros((n, robots.N))
-    both = [make(simulator, n, lambda row, why: errors.CaveError(f"arm {row}: {why}")) for simulator in SIMULATORS]
+    both = [
+        make(simulator, n, lambda row, why: errors.CaveError(f"arm {row}: {why}"))
+        for simulator in simulators.SIMULATORS
+    ]
     for arms in both:
         arms.dress(every, np.ones((n, len(DYNAMICS))))
         arms.put(every, start, still)

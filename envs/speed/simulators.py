@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from envs import speed
-from envs.physics import arms
+from envs.physics import arms, simulators
 from scenes import robots
 from scenes.kit import errors, options, runs
 
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> list[speed.Row]:
     print()
     rows = []
     wanted = np.random.default_rng(given.seed).uniform(-robots.SPEED, robots.SPEED, (given.n_arms, robots.N))
-    for simulator in arms.SIMULATORS:
+    for simulator in simulators.SIMULATORS:
         moved = arms.make(simulator, given.n_arms, lambda row, why: errors.CaveError(f"arm {row}: {why}"))
         moved.dress(np.arange(given.n_arms), np.ones((given.n_arms, len(arms.DYNAMICS))))
         # Motors that have come to the joints' ends have as much to do as others.

@@ -11,9 +11,9 @@ from jaxtyping import Float64
 import envs
 from envs import pushing, speed
 from envs.physics import tables
+from envs.physics.simulators import SIMULATORS
 from scenes.kit import errors, options, runs
 
-SIMULATORS = ("mujoco", "pybullet")
 _SUBSTEPS = 10
 
 

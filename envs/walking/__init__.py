@@ -103,7 +103,10 @@ class Eyes:
         step: Int[np.ndarray, " b"],
     ) -> dict[str, np.ndarray]:
         """The sensors that are pictures, of worlds `rows` from `pose`; `factors`, scene `index` and `step` are of all."""
-        frames = self._handle.render(self._cameras(pose, rows, factors, index, step))
+        told = {name: factors[name][rows] for name in strengths.NAMES}
+        build = lambda there: self._build(there, factors)
+        seen_by = self._family.FOV, self._size, rows, told, index[rows], step[rows], self._sway, build
+        frames = self._handle.render(nuisance.watched(self._handle, pose, *seen_by))
         seen = {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
         if "depth" in self._sensors:
             seen["depth"] = np.minimum(seen["depth"], np.float32(self._far))
@@ -111,18 +114,6 @@ class Eyes:
 
     def _build(self, rows: np.ndarray, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
         return self._family.build(self._config.scenery, {name: value[rows] for name, value in factors.items()})
-
-    def _cameras(self, pose, rows, factors, index, step) -> scenes.Cameras:
-        """Those that are disturbed sway, and their scenes look as they do at this step."""
-        told = {name: factors[name][rows] for name in strengths.NAMES}
-        at = np.flatnonzero(nuisance.disturbed(told))
-        if not len(at):
-            return scenes.cameras_from_poses(pose, self._family.FOV, *self._size, rows)
-        there, poses, roll = rows[at], pose.copy(), np.zeros(len(rows))
-        batch = self._build(there, factors)
-        self._handle.update(nuisance.dressed(batch, index[there], step[there]), there)
-        poses[at], roll[at] = nuisance.sway(pose[at], batch.factors, index[there], step[there], self._sway)
-        return nuisance.rolled(scenes.cameras_from_poses(poses, self._family.FOV, *self._size, rows), roll)
 
 
 def look_from(

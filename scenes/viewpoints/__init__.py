@@ -23,6 +23,14 @@ def ring(
     return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
 
 
+def circle(n: int, radius: float, height: float, pitch: float) -> Float32[np.ndarray, "{n} 5"]:
+    """Cameras once around the z axis at even steps, facing it; their yaw lies in [-pi, pi)."""
+    angle = np.arange(n) * 2 * math.pi / n
+    yaw = (angle + math.pi + math.pi) % (2 * math.pi) - math.pi
+    rows = [radius * np.cos(angle), radius * np.sin(angle), height, yaw, pitch]
+    return np.stack(np.broadcast_arrays(*rows), -1).astype(np.float32)
+
+
 def sphere(
     key: int, index: Int[np.ndarray, " b"], n_views: int, radius: float, aim: float, lowest: float, highest: float
 ) -> Float32[np.ndarray, "b {n_views} 5"]:

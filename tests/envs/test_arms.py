@@ -10,13 +10,13 @@ import pytest
 
 import scenes
 from envs import benchmark
-from envs.physics import arms
+from envs.physics import arms, simulators
 from scenes import robots
 from scenes.kit import errors
 
 EVERY = np.arange(3)
 ONES = np.ones((3, 3))
-both = pytest.mark.parametrize("simulator", arms.SIMULATORS)
+both = pytest.mark.parametrize("simulator", simulators.SIMULATORS)
 
 
 def refusal(row, why):
@@ -179,7 +179,7 @@ def test_simulators_come_apart_by_and_by(capsys, tmp_path):
 
 
 def test_without_pybullet_there_is_one_line(monkeypatch):
-    monkeypatch.setattr(arms, "have_pybullet", lambda: False)
+    monkeypatch.setattr(simulators, "have_pybullet", lambda: False)
     with pytest.raises(errors.CaveError, match="needs PyBullet: pip install pybullet") as caught:
         arms.make("pybullet", 1, refusal)
     assert "\n" not in str(caught.value)

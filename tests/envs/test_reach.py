@@ -5,7 +5,7 @@ import pytest
 
 import envs
 from envs import reach
-from envs.physics import arms
+from envs.physics import simulators
 from evaluation.studies import facts
 from scenes import arms as family
 from scenes import robots
@@ -181,7 +181,7 @@ def test_the_other_simulator_is_a_split_where_it_is_installed(monkeypatch):
     known = reach.splits(reach.Config())
     assert known["train"].simulator == "mujoco" and known["other-simulator"].simulator == "pybullet"
     assert reach.splits(reach.Config(simulator="pybullet"))["other-simulator"].simulator == "mujoco"
-    monkeypatch.setattr(arms, "have_pybullet", lambda: False)
+    monkeypatch.setattr(simulators, "have_pybullet", lambda: False)
     assert "other-simulator" not in reach.splits(reach.Config())
     with pytest.raises(errors.CaveError, match="needs PyBullet"):
         world(simulator="pybullet")
