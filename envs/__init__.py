@@ -42,7 +42,7 @@ an episode is the same in any face, beside any number of other worlds and after 
 """
 
 import abc
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -376,11 +376,43 @@ class World(abc.ABC):
             if fault.any():
                 raise self._refusal(int(rows[np.argmax(fault)]), f"{why}; ask for other factors")
 
+    def _settle(
+        self,
+        rows: Int64[np.ndarray, " r"],
+        index: Int64[np.ndarray, " r"],
+        attempt: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, dict[str, np.ndarray]]],
+        none: str,
+    ) -> None:
+        """Look for a start of worlds `rows` in one scene after the other, each world's first at its `index`.
+
+        Args:
+            rows: Which worlds.
+            index: Where they begin to look.
+            attempt: Takes which of them look (numbers below r), and in which scenes; returns which have begun, and what kept
+                some from it: reason -> which of them.
+            none: The reason of those that have another.
+
+        Raises:
+            errors.CaveError: a world did not begin in any of `_ATTEMPTS` scenes.
+        """
+        pending = np.arange(len(rows))
+        for count in range(1, _ATTEMPTS + 1):
+            # Episodes' indices are hashes of 53 bits, so those of later attempts are nobody else's.
+            good, faults = attempt(pending, index[pending] + (count - 1 << 53))
+            if good.all():
+                return
+            if count == _ATTEMPTS:
+                row = int(np.argmin(good))
+                why = next((why for why, fault in faults.items() if fault[row]), none)
+                raise self._refusal(int(rows[pending[row]]), f"{why}, in {count} scenes; ask for other factors")
+            pending = pending[~good]
+
     def _refusal(self, row: int, why: str) -> errors.CaveError:
         where = f"world {row} (seed {self.seeds[row]}, episode {self.episode[row]}, step {self.steps[row]})"
         return errors.CaveError(f"{self.name}, {where}: {why}")
 
 
+_ATTEMPTS = 64
 _KEY = seeds.derive(ROOT, "index")
 _PLAYER = seeds.derive(ROOT, "random player")
 

@@ -73,7 +73,7 @@ _MOVES = np.array(
 _TOLD = np.eye(len(ACTIONS), dtype=np.float32)
 _CLEAR = (0.05, 0.5)
 """Least metres from a body that starts to furniture and to things."""
-_ATTEMPTS, _PLACES, _RAYS = 64, 32, 8
+_PLACES, _RAYS = 32, 8
 _STARTS = seeds.derive(envs.ROOT, "collect", "starts")
 
 
@@ -208,28 +208,21 @@ class World(envs.World):
 
     def begin(self, rows, index, factors):
         """Draw the rooms, and stand the bodies somewhere free."""
-        pending, attempt = np.arange(len(rows)), 0
-        while len(pending):
-            # Episodes' indices are hashes of 53 bits, so those of later attempts are nobody else's.
-            number, at = index[pending] + (attempt << 53), rows[pending]
+
+        def attempt(some, number):
+            at, faults = rows[some], {}
             drawn = self._split.sample(envs.ROOT, number)
-            faults = {}
             if factors:
-                drawn = self._mixed(drawn, {name: value[pending] for name, value in factors.items()})
+                drawn = self._mixed(drawn, {name: value[some] for name, value in factors.items()})
                 faults = self._faults(drawn)
             self._take(at, drawn)
             good = self._stand(at, seeds.uniform(_STARTS, number, 3 * _PLACES))
-            for fault in faults.values():
-                good &= ~fault
+            good &= ~np.any([np.zeros(len(at), bool), *faults.values()], 0)
             if factors:
                 good[good] = ~self._closed(at[good])
-            attempt += 1
-            if attempt == _ATTEMPTS and not good.all():
-                row = int(np.argmin(good))
-                none = "no start from which a body can reach every good thing"
-                why = next((why for why, fault in faults.items() if fault[row]), none)
-                raise self._refusal(int(at[row]), f"{why}, in {attempt} scenes; ask for other factors")
-            pending = pending[~good]
+            return good, faults
+
+        self._settle(rows, index, attempt, "no start from which a body can reach every good thing")
         self.taken[rows], self.spoilt[rows], self.success[rows], self.action[rows] = False, False, False, 0
         self._show(rows)
 

@@ -66,7 +66,6 @@ RADIUS = 0.25
 """Of the body, in metres."""
 TOUCH = 0.05
 """A landmark nearer than this to the body, in metres, is touched; through a wall none ever is."""
-_ATTEMPTS = 64
 _STARTS = seeds.derive(envs.ROOT, "mazes", "starts")
 
 
@@ -212,26 +211,20 @@ class World(envs.World):
 
     def begin(self, rows, index, factors):
         """Draw the mazes, name a target in each and put the bodies somewhere else."""
-        pending, attempt = np.arange(len(rows)), 0
-        while len(pending):
-            # Episodes' indices are hashes of 53 bits, so those of later attempts are nobody else's.
-            number, at = index[pending] + (attempt << 53), rows[pending]
+
+        def attempt(some, number):
+            at = rows[some]
             drawn = self._split.sample(envs.ROOT, number)
             if factors:
-                drawn = self._mixed(drawn, {name: value[pending] for name, value in factors.items()})
+                drawn = self._mixed(drawn, {name: value[some] for name, value in factors.items()})
             self._keep(at, drawn)
             self._centre[at], self._rim[at] = self._cylinders(drawn)
             good = self._stand(at, drawn, seeds.uniform(_STARTS, number, 5))
             faults = self._faults(drawn) if factors else {}
-            for fault in faults.values():
-                good &= ~fault
-            attempt += 1
-            if attempt == _ATTEMPTS and not good.all():
-                row = int(np.argmin(good))
-                none = f"no target that its {self.config.goal} tells apart, or no cell to begin in"
-                why = next((why for why, fault in faults.items() if fault[row]), none)
-                raise self._refusal(int(at[row]), f"{why}, in {attempt} scenes; ask for other factors")
-            pending = pending[~good]
+            return good & ~np.any([np.zeros(len(at), bool), *faults.values()], 0), faults
+
+        none = f"no target that its {self.config.goal} tells apart, or no cell to begin in"
+        self._settle(rows, index, attempt, none)
         self.touching[rows], self.success[rows], self.action[rows] = False, False, 0
         self._wall(rows)
         self._eyes.show(rows, self._factors)
