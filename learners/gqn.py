@@ -86,6 +86,9 @@ class Config:
     """Pixels of the image along the edge of one at which they are looked up first."""
     fine: int = 6
     """Points of a closer look at every pixel, around the depths that the first found likely."""
+    emphasis: float = 0.0
+    """How much more a pixel counts, at most, that the unlearned sweep gets wrong: there things stand, or hide others (read
+    by attention, with depths)."""
     n_slots: int = 16
     """Slots of the code for agents (read by attention)."""
     slot_dim: int = 32
@@ -129,7 +132,12 @@ class Config:
         limits |= dict.fromkeys(("n_slots", "slot_dim", "n_components"), many)
         limits |= dict.fromkeys(("refine", "n_encoder_blocks", "n_read_blocks"), (0, 100))
         limits |= {"kernel": (1, 99), "patch": (1, 64), "depths": (0, 256), "coarse": (1, 64), "fine": (3, 64)}
-        limits |= {"sigma_start": (1e-3, 10.0), "sigma_end": (1e-3, 10.0), "sigma_anneal": (1e-9, 1.0)}
+        limits |= {
+            "emphasis": (0.0, 1e3),
+            "sigma_start": (1e-3, 10.0),
+            "sigma_end": (1e-3, 10.0),
+            "sigma_anneal": (1e-9, 1.0),
+        }
         errors.within("gqn", self, {**limits, **learners.SCHEDULE})
         parts = [("patch", "image_size"), ("heads", "representation_dim"), *[("coarse", "patch")] * bool(self.depths)]
         for name, whole in parts:
@@ -403,7 +411,9 @@ class Learner(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The negative evidence lower bound in nats per image, less the likelihood's constant (section S1.4).
 
-        Read by attention, also the negative log likelihood of the query at one colour a patch, painted from the slots.
+        Read by attention, also the negative log likelihood of the query at one colour a patch, painted from the slots, and
+        with depths that of the first look's coarser picture; both are ours, and so is `emphasis`, which adds squared errors
+        weighted by how far the unlearned sweep is off.
         """
         c = self.config
         image, poses = images.to_float(batch["images"]), batch["poses"]
@@ -425,6 +435,13 @@ class Learner(nn.Module):
             shrunk = F.avg_pool2d(truth, c.coarse)
             loss = loss - c.coarse**2 / 2 * draw.log_likelihood(shrunk, reading.draft, sigma).mean()
             metrics["psnr_draft"] = images.psnr(reading.draft, shrunk).mean()
+            if c.emphasis:
+                walls = self.swept(image[:, :n_context], poses[:, :n_context], queries)[:, :3] + 0.5
+                wrong = c.emphasis * (5 * (walls - truth).abs().amax(1, keepdim=True)).clamp(max=1.0)
+                missed = reduce(wrong * (mean - truth).square(), "n c y x -> n", "sum")
+                blurred = F.avg_pool2d(wrong, c.coarse) * (reading.draft - shrunk).square()
+                missed = missed + c.coarse**2 / 2 * reduce(blurred, "n c y x -> n", "sum")
+                loss = loss + missed.mean() / (2 * sigma**2)
         if c.read == "attention":
             sketch = self.reader.sketch(self.reader.code(views).sum(1), queries)
             small = reduce(truth, "n c (y p) (x r) -> n c y x", "mean", p=c.patch, r=c.patch)
@@ -495,10 +512,16 @@ class Learner(nn.Module):
         elsewhere: Float[Tensor, "b 3 h w"],
     ) -> Float[Tensor, "b 3 h w"]:
         """The query as cameras and walls alone tell it; `elsewhere` is what pixels show that no view sees."""
-        end = torch.ones(1, device=image.device)
-        swept = sweep.sweep(image, poses, query, end, image.shape[-1], self.spec.fov, self.spec.extent)[..., 0, :]
-        swept = rearrange(swept, "b y x c -> b c y x")
+        swept = self.swept(image, poses, query)
         return torch.where(swept[:, 7:8] > 0, swept[:, :3] + 0.5, elsewhere)
+
+    def swept(
+        self, image: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 5"], queries: Float[Tensor, "b q 5"]
+    ) -> Float[Tensor, "b_q c h w"]:
+        """What the context shows where each pixel's ray leaves the world; channels as in `nets.sweep.sweep`."""
+        end = torch.ones(1, device=image.device)
+        swept = sweep.sweep(image, poses, queries, end, image.shape[-1], self.spec.fov, self.spec.extent)[..., 0, :]
+        return rearrange(swept, "n y x c -> n c y x")
 
     @torch.no_grad()
     def pictures(self, batch: dict[str, Tensor], generator: torch.Generator, last: bool) -> dict[str, np.ndarray]:

@@ -54,6 +54,8 @@ class Run:
     """Of the run's folder; by default learner-env-seed."""
     resume: bool = False
     """Go on from the newest checkpoint."""
+    start_from: str = ""
+    """Run of the same learner whose newest checkpoint gives the first weights; optimiser and schedules begin anew."""
     half: bool = False
     """Keep the encoder's weights at half precision, for one that travels."""
     checkpoint_every: int = 200
@@ -198,6 +200,31 @@ def restore(learner: nn.Module, adams: dict, tensors: dict[str, dict[str, Any]],
         adam.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
 
 
+def begin(learner: nn.Module, name: str, run: Run) -> dict[str, Any]:
+    """Give a learner the weights of the run that `run.start_from` names, and tell which they are and what they have seen.
+
+    Raises:
+        CaveError: no such run, one of another learner or other sizes, or one without an intact checkpoint.
+    """
+    there = [Path(run.start_from), run.runs / run.start_from]
+    folder = next((path for path in there if (path / "config.json").is_file()), None)
+    if folder is None:
+        known = sorted(path.parent.name for path in run.runs.glob("*/config.json"))
+        raise errors.unknown("run", run.start_from, known or ["a folder that learners.train made"])
+    made = json.loads((folder / "config.json").read_text())
+    if made.get("learner") != name:
+        given = f"--start-from {run.start_from}: that run is of {made.get('learner') or made.get('command')}"
+        raise errors.CaveError(f"{given}, wanted one of {name}", errors.USAGE)
+    saved = runs.newest_checkpoint(folder)
+    if saved is None:
+        raise errors.CaveError(f"--start-from {run.start_from}: {folder} has no checkpoint yet", errors.USAGE)
+    learners.load_weights(learner, saved.tensors["learner"], str(saved.folder))
+    model = made["model"]
+    views = model["max_context"] + model["n_queries"] if "max_context" in model else 1
+    frames = saved.step * model["batch_size"] * views + made.get("earlier", {}).get("frames", 0)
+    return {"run": folder.name, "step": saved.step, "frames": frames}
+
+
 def keep_buffers() -> None:
     """Ask the C library to keep large buffers instead of giving them back after every operation.
 
@@ -306,14 +333,18 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         "env": options.to_dict(env_config), "resolved": {"device": device, "precision": precision},
     }  # fmt: skip
     old = run.runs / (run.name or f"{name}-{run.env}-{run.seed}") / "config.json"
-    if run.resume and run.steps and old.is_file():  # the number of steps is the one thing that may change
-        before = json.loads(old.read_text())
+    before = json.loads(old.read_text()) if run.resume and old.is_file() else {}
+    if before and run.steps:  # the number of steps is the one thing that may change
         settings["model"]["steps"], settings["run"]["steps"] = before["model"]["steps"], before["run"]["steps"]
+    if run.start_from:
+        settings["earlier"] = before.get("earlier") or begin(learner, name, run)
     folder = runs.create(run.runs, run.name or f"{name}-{run.env}-{run.seed}", settings, resume=run.resume)
     first, sums = 0, {}
     if run.resume and (saved := runs.newest_checkpoint(folder)):
         restore(learner, adams, saved.tensors, str(saved.folder))
         first, sums = saved.step, saved.state["sums"]
+    elif run.start_from and before:
+        begin(learner, name, run)
     if first > config.steps:
         given = f"--steps {config.steps} --resume: {folder} is at step {first} already"
         raise errors.CaveError(f"{given}; give at least as many", errors.USAGE)
@@ -387,6 +418,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     with torch.no_grad():
         codes.calibrate(encoder, (as_observations(to_tensors(stream.draw(i), device)) for i in range(16)))
     frames = config.steps * config.batch_size * max(views_of(config), 1)
+    frames += settings.get("earlier", {}).get("frames", 0)
     card = {
         "learner": name, "config": options.to_dict(config), "spec": spec, "env": run.env,
         "env_config": options.to_dict(env_config), "split": run.split, "seed": run.seed, "steps": config.steps,

@@ -435,3 +435,29 @@ def test_a_sum_begins_neither_faint_nor_loud(representation):
     image, poses = views(b=16)
     apart = made.look(images.to_float(image), poses).sum(1).std(0).mean()
     assert 0.05 < apart < 10
+
+
+def test_emphasis_weighs_what_walls_and_floor_do_not_explain():
+    sizes = config(depths=3)
+    stream = envs.stream("rooms", None, "Views", "train", 0, 4, (16, 16), sizes.max_context + sizes.n_queries)
+    batch = {name: torch.as_tensor(value) for name, value in stream.draw(0).items() if name in ("images", "poses")}
+    torch.manual_seed(0)
+    plain = gqn.Learner(sizes, stream.spec)
+    losses = {}
+    for emphasis in (0.0, 2.0, 4.0):
+        learner = gqn.Learner(dataclasses.replace(sizes, emphasis=emphasis), stream.spec)
+        learner.load_state_dict(plain.state_dict())
+        losses[emphasis] = learner.loss(batch, 0, torch.Generator().manual_seed(0))[0].item()
+    assert losses[2.0] > losses[0.0]
+    assert losses[4.0] - losses[0.0] == pytest.approx(2 * (losses[2.0] - losses[0.0]), rel=1e-4)
+    # A query that shows what the unlearned sweep does is not weighed: then only the likelihood counts.
+    image, poses = images.to_float(batch["images"]), batch["poses"]
+    n = int(torch.randint(1, sizes.max_context + 1, (), generator=torch.Generator().manual_seed(0)))
+    queries = poses[:, sizes.max_context : sizes.max_context + sizes.n_queries]
+    walls = (plain.swept(image[:, :n], poses[:, :n], queries)[:, :3] + 0.5).clamp(0, 1)
+    batch["images"] = batch["images"].clone()
+    batch["images"][:, sizes.max_context :] = images.to_bytes(walls).unflatten(0, (4, sizes.n_queries))
+    learner = gqn.Learner(dataclasses.replace(sizes, emphasis=4.0), stream.spec)
+    learner.load_state_dict(plain.state_dict())
+    with_it, without = (x.loss(batch, 0, torch.Generator().manual_seed(0))[0].item() for x in (learner, plain))
+    assert with_it - without < 0.02 * (losses[4.0] - losses[0.0])

@@ -15,7 +15,7 @@ import torch
 
 import learners
 from envs import rooms
-from learners import gqn
+from learners import beta_vae, gqn
 from learners.training import loop
 from scenes.kit import errors, runs
 
@@ -212,3 +212,41 @@ def test_training_on_the_held_out_split_and_ending_before_the_checkpoint_are_ref
     loop.train("gqn", options(tmp_path, name="done"), config, rooms.Config())
     with pytest.raises(errors.CaveError, match="is at step 20 already; give at least as many"):
         loop.train("gqn", options(tmp_path, name="done", steps=10, resume=True), config, rooms.Config())
+
+
+def test_a_run_starts_from_another_s_weights(tmp_path, monkeypatch):
+    config = dataclasses.replace(gqn.Config.tiny(), steps=5)
+    one = loop.train("gqn", options(tmp_path, name="one"), config, rooms.Config())
+    weights, real = [], loop.descend
+
+    def spied(learner, *args):
+        weights.append({name: value.clone() for name, value in learner.state_dict().items()})
+        return real(learner, *args)
+
+    monkeypatch.setattr(loop, "descend", spied)
+    further = dataclasses.replace(config, emphasis=4.0, learning_rate=1e-3)
+    two = loop.train("gqn", options(tmp_path, name="two", start_from="one"), further, rooms.Config())
+    same({"learner": weights[0]}, {"learner": last(one)[1]["learner"]})
+    assert json.loads((two / "config.json").read_text())["earlier"] == {"run": "one", "step": 5, "frames": 5 * 8 * 5}
+    # What was seen before is charged to those who use the encoder; resumed, it is as it was, though the first has gone on.
+    assert learners.load_encoder(two)[1]["frames"] == 2 * 5 * 8 * 5
+    loop.train("gqn", options(tmp_path, name="one", resume=True, steps=10), config, rooms.Config())
+    run = options(tmp_path, name="two", start_from="one", resume=True, steps=8)
+    assert learners.load_encoder(loop.train("gqn", run, further, rooms.Config()))[1]["frames"] == (5 + 8) * 8 * 5
+
+
+def test_what_a_run_cannot_start_from_is_refused(tmp_path):
+    config = gqn.Config.tiny()
+    begin = lambda other, config: loop.train(
+        "gqn", options(tmp_path, name="x", start_from=other), config, rooms.Config()
+    )
+    with pytest.raises(errors.CaveError, match="unknown run 'none'"):
+        begin("none", config)
+    small = dataclasses.replace(beta_vae.Config.tiny(), steps=5)
+    loop.train("beta_vae", options(tmp_path, name="vae"), small, rooms.Config())
+    with pytest.raises(errors.CaveError, match="that run is of beta_vae, wanted one of gqn"):
+        begin("vae", config)
+    loop.train("gqn", options(tmp_path, name="one"), dataclasses.replace(config, steps=5), rooms.Config())
+    with pytest.raises(errors.CaveError, match="weights of another model"):
+        begin("one", dataclasses.replace(config, hidden=8))
+    assert not (tmp_path / "x").exists()
