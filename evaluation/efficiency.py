@@ -6,7 +6,8 @@ training split), and the steps at which the return, smoothed over as many marks,
 Both are left out where the environment has no scripted player, or none that beats chance. The images that an encoder was
 pretrained on are charged in a column of their own and in the sum: an encoder that needs ten million images to save a
 hundred thousand steps is a bargain only where images are free. (They are, when it is shared by many tasks; the table
-leaves the judgement to the reader.)
+leaves the judgement to the reader.) How fast training went, in steps per second, is told too: it is of the machine and of what
+else ran on it, so it compares encoders that were trained one after the other by one study.
 
     python -m evaluation.run efficiency --env rooms --encoders gqn beta_vae untrained:gqn pixels state --seeds 5
     python -m evaluation.run efficiency --env sprites --encoders state --seeds 5 --env-steps 500000
@@ -73,6 +74,7 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     for at, value in zip(steps, returns):
         yield row("return", value, at)
     yield row("mean return", np.mean(returns), total)
+    yield row("steps per second", speed(subject.policy), total)
     same = {name: common[name] for name in ("env", "scenes_hash", "options_hash", "test_split")}
     scale = {r.learner: r.value for r in cells.pick(known, protocol=NAME, metric="return", agent="", **same)}
     if "scripted" not in scale or comparisons.normalised(0.0, scale["random"], scale["scripted"]) is None:
@@ -125,6 +127,11 @@ def curve(run: Path, points: int) -> tuple[np.ndarray, np.ndarray]:
     weight, total = np.bincount(bins, episodes), np.bincount(bins, episodes * returns)
     kept = np.flatnonzero(weight)
     return np.round(kept * last / points), total[kept] / weight[kept]
+
+
+def speed(run: Path) -> float:
+    """Environment steps per second of training, rendering, encoding and learning included: the median over rollouts."""
+    return float(np.median([row["steps_per_second"] for row in runs.read_metrics(run)]))
 
 
 def first_reached(steps: np.ndarray, returns: np.ndarray, threshold: float, window: int) -> float | None:

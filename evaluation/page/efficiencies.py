@@ -34,6 +34,7 @@ def body(rows: list[Measurement]) -> str:
         line.append(elements.words(f"{sum(r.value for r in reached):.0f} of {len(reached)}"))
         for metric in ("steps to threshold", "steps and frames to threshold"):
             line.append(elements.words(median(cells.pick(own, metric=metric), len(reached))))
+        line.append(elements.words(speed(own)))
         body.append(line)
     heads = ["encoder", ("mean return", "over all of training"), ("normalised score", "at the end of training")]
     heads += [("pretraining frames", "images, charged once")]
@@ -44,7 +45,7 @@ def body(rows: list[Measurement]) -> str:
         ),
         ("environment steps to it", "median over all runs"),
     ]
-    heads += [("with pretraining frames", "median over all runs")]
+    heads += [("with pretraining frames", "median over all runs"), ("steps per second", "of training, all included")]
     return "".join([*parts, elements.table(heads, body)])
 
 
@@ -56,7 +57,7 @@ def text(rows: list[Measurement]) -> str:
         own = cells.pick(rows, learner=name)
         first, reached = own[0], cells.pick(own, metric="reached")
         steps = max(row.env_steps for row in own)
-        said = f"{first.env}, {first.agent} from {name}, {steps:,} steps: "
+        said = f"{first.env}, {first.agent} from {name}, {steps:,} steps at {speed(own)}/s: "
         score = _interval(own, "normalised")
         if score is None:
             why = (
@@ -71,6 +72,12 @@ def text(rows: list[Measurement]) -> str:
             f"{reached[0].item} reached by {sum(r.value for r in reached):.0f} of {len(reached)}, median steps {took}"
         )
     return "\n".join(lines)
+
+
+def speed(rows: list[Measurement]) -> str:
+    """Median of the runs' steps per second."""
+    known = [row.value for row in cells.pick(rows, metric="steps per second")]
+    return f"{np.median(known):,.0f}" if known else "\N{EN DASH}"
 
 
 def _told(found: intervals.Interval) -> str:
