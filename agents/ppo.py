@@ -4,8 +4,9 @@ The agent plays a while with its present policy, then improves it by a few passe
 clipping the objective so that no action becomes much more or less likely than it was when it was played. A critic
 learns at the same time what each observation is worth, and only what went better than the critic thought is reinforced.
 
-Differs from the paper: nothing is ours. `stable_baselines3.PPO` collects and learns; this file gives it large batches
-of worlds (for throughput), scopes the global random generators that it draws from, and turns its state into arrays,
+Differs from the paper: `stable_baselines3.PPO` collects and learns; ours is that continuous actions begin in the middle of
+their range and spread over a share of it, and that rewards may be scaled. This file gives it large batches of worlds (for
+throughput), scopes the global random generators that it draws from, and turns its state into arrays,
 since its own `save` and `load` are pickles. The learning rate is constant and the same for every sight.
 
     python -m agents.train ppo --env rooms --encoder state

@@ -4,7 +4,8 @@ The agent remembers what happened, and learns from random pieces of it over and 
 reward and the policy's entropy together; the policy, to do what they think best and to stay as random as it can
 afford. It needs fewer interactions than PPO and more arithmetic for each. Actions are continuous.
 
-Differs from the paper: nothing is ours but the sizes. `stable_baselines3.SAC` collects and learns; this file gives it
+Differs from the paper: nothing is ours but the sizes and rates (fewer gradient steps than transitions, a higher learning
+rate), and that rewards may be scaled. `stable_baselines3.SAC` collects and learns; this file gives it
 batches of worlds, scopes the global random generators that it draws from, and turns its state, what it remembers
 included, into arrays.
 

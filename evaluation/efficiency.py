@@ -82,13 +82,14 @@ def measure(config: Config, subject: Subject, known: Iterable[Measurement]) -> I
     # Before every world had time for a whole episode, only short ones can have ended: of whoever was lucky early.
     limit = envs.make(subject.env, subject.env_config, sensors=()).max_steps * config.n_worlds
     steps, returns = steps[steps >= limit], returns[steps >= limit]
+    item = f"normalised {config.threshold:g}"
     if not len(steps):
+        yield row("reached", False, total, item)
         return
     last = np.mean(returns[-config.window :])
     yield row("normalised", comparisons.normalised(float(last), scale["random"], scale["scripted"]), total)
     wanted = scale["random"] + config.threshold * (scale["scripted"] - scale["random"])
     found = first_reached(steps, returns, wanted, config.window)
-    item = f"normalised {config.threshold:g}"
     yield row("reached", found is not None, total, item)
     if found is not None:
         yield row("steps to threshold", found, total, item)

@@ -3,8 +3,8 @@
 Scenes are met as an agent meets them: a world is entered, a few random actions are taken so that encoders with a memory
 (and `pixels`, which gets as many frames) have looked around, and the last observation is encoded. What is probed is
 what a policy is given, but for the goal, which would give the target's colour away: the code, and the pose where the
-encoder reads it. `pixels` are pooled to 16 x 16; whatever is wider than `components` is reduced to its principal
-components.
+encoder reads it. `pixels` are pooled by whole factors to 16 x 16 or less (36 x 36 to 12 x 12); what is wider than `components`
+is reduced to its principal components.
 
 Factors of the scene are probed as they are. Factors of objects are those of one object: the one that the pixel
 nearest to the picture's centre belongs to, among the objects seen; scenes where none is seen are left out there.

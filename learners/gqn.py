@@ -5,12 +5,15 @@ Eslami et al. 2018, Neural scene representation and rendering, Science 360(6394)
 A network sees a few views of a room, each with its camera's pose, and adds up what it makes of them. A second network is
 told another pose and paints what would be seen from there. It can only do so if the sum holds the room. What could not be
 seen from the context is drawn from learned latent variables, so two samples of the same query may differ where the context
-says nothing.
+says nothing. (At the paper's last pixel deviation and few steps they hardly do; `kl_nats` says how much is drawn.)
 
-Differs from the paper: the decoder's last layer does not squash; lengths in a viewpoint are in units of the room; a
-representation of 1 by 1 is repeated over the core's maps, not brought there by a learned layer; the core sees an image
-through as many channels as its state has, its deviations are bounded, its memory starts open and its prior and posterior as
-unit Gaussians. With `read="attention"` (ours, not the paper's) the query does not read the sum: patches of the query's
+Differs from the paper: lengths in a viewpoint are in units of the room; a viewpoint, and a representation of 1 by 1, is
+repeated over the core's maps, not brought there by a learned layer; the core sees an image through as many channels as its
+state has, its deviations are bounded, the layers that make prior and posterior are shared by its steps, its memory starts
+open and its prior and posterior as unit Gaussians. Five context views are the paper's for rooms; it took up to 7 of the arm,
+15 of Shepard-Metzler objects and 20 of mazes (`max_context`). Agents are not given the representation as it is but a code
+(`Encoder`): features of the newest view on their principal components, and the representations' sum, pooled.
+With `read="attention"` (ours, not the paper's) the query does not read the sum: patches of the query's
 image, each knowing its ray, attend to patches of the context's images, each knowing its own; with `depths`, every pixel
 besides looks up the context's colours at points along its ray (`nets.sweep`), the last of them where an empty room would
 be seen, looks again around the likeliest, and may show a blend of them: so much geometry is given, and `baseline/sweep`

@@ -7,6 +7,7 @@ bits as the unbroken one, on the same CPU with the same number of threads.
 
 import dataclasses
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -110,6 +111,10 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         f"{run.threads} threads, in {folder}",
         flush=True,
     )
+    stood = sight.card.get("env_config", {}).get("cameras") if sight.encoder is not None else None
+    if stood == "ring" and "pose" in sight.sensors:
+        said = f"note: {sight.name} watched from a ring of cameras and agents stand anywhere; one for agents is trained with"
+        print(f"{said} --env.cameras free", file=sys.stderr, flush=True)
     seconds = _learn(agent, run, folder)
     if encoded.digest(sight.encoder) != frozen:
         raise errors.CaveError(

@@ -42,8 +42,8 @@ def exposure(rows: Iterable[Measurement]) -> str:
     return " / ".join(f"{tier}: {', '.join(apart)}" if apart else tier for tier, apart in told)
 
 
-def scores(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> np.ndarray:
-    """A table of runs by cells, shape runs columns, of those runs that have every cell.
+def scores(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> intervals.Runs:
+    """A table of runs by cells, shape runs columns, of those runs that have every cell, and who shares an encoder.
 
     Args:
         rows: Of one metric and one learner. A run is a policy (or a readout): its seeds and hashes.
@@ -51,15 +51,19 @@ def scores(rows: Iterable[Measurement], columns: Sequence, field: str = "test_sp
         field: What tells the cells apart.
     """
     runs = groups(rows, "encoder_seed", "seed", "encoder_hash", "policy_hash")
-    tables = [{getattr(row, field): row.value for row in run} for run in runs.values()]
-    complete = [[table[c] for c in columns] for table in tables if all(c in table for c in columns)]
-    return np.array(complete, np.float64).reshape(len(complete), len(columns))
+    tables = {run: {getattr(row, field): row.value for row in rows} for run, rows in runs.items()}
+    complete = {run: [t[c] for c in columns] for run, t in tables.items() if all(c in t for c in columns)}
+    # Without an encoder nothing is shared: then every run counts as if it had its own.
+    shared = [(run[0], run[2]) if run[2] else run for run in complete]
+    numbers = {encoder: number for number, encoder in enumerate(dict.fromkeys(shared))}
+    values = np.array([*complete.values()], np.float64).reshape(len(complete), len(columns))
+    return intervals.Runs(values, np.array([numbers[encoder] for encoder in shared], np.int64))
 
 
 def interval(rows: Iterable[Measurement], columns: Sequence, field: str = "test_split") -> Interval | None:
     """Interquartile mean over runs and cells with its interval; None where no run has every cell."""
     table = scores(rows, columns, field)
-    return intervals.bootstrap([table]) if table.size else None
+    return intervals.bootstrap([table]) if table.scores.size else None
 
 
 def derived(
@@ -67,4 +71,4 @@ def derived(
 ) -> Interval | None:
     """Interval of a statistic of tables, shape ... runs columns to ...; None where no run has every cell."""
     table = scores(rows, columns)
-    return intervals.paired_bootstrap(table, statistic) if table.size else None
+    return intervals.paired_bootstrap(table, statistic) if table.scores.size else None

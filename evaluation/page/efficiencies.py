@@ -85,9 +85,7 @@ def _told(found: intervals.Interval) -> str:
 
 
 def _interval(rows: list[Measurement], metric: str) -> intervals.Interval | None:
-    rows = cells.pick(rows, metric=metric)
-    values = [row.value for row in rows]
-    return intervals.bootstrap([np.array(values)]) if values else None
+    return cells.interval(cells.pick(rows, metric=metric), [metric], "metric")
 
 
 def median(rows: list[Measurement], n_runs: int) -> str:

@@ -28,7 +28,8 @@ def body(rows: list[Measurement]) -> str:
         for name in names:
             table = cells.scores(cells.pick(there, learner=name), items, "item")
             # The mean over factors of each readout first: factors are no runs, and the worst of them count too.
-            mean = intervals.bootstrap([table.mean(1)]) if table.size else None
+            means = table._replace(scores=table.scores.mean(1, keepdims=True))
+            mean = intervals.bootstrap([means]) if table.scores.size else None
             line.append(elements.cell(mean, shade=mean and mean.value))
         body.append(line)
     parts.append(elements.table(["split", *names], body))

@@ -24,12 +24,15 @@ def body(rows: list[Measurement], players: list[Measurement]) -> str:
     """Figure and tables of the policies of one section, and of the players on the same episodes."""
     splits, names = cells.distinct(rows, "test_split"), cells.methods(rows)
     new = [s for s in splits if not {row.tier for row in cells.pick(rows, test_split=s)} & set(tiers.SEEN)]
-    lead = "Interquartile means over policy seeds, with stratified bootstrap 95 % intervals; "
+    lead = "Interquartile means over runs, with bootstrap 95 % intervals: encoders are drawn, then policies on each; "
     lead += (
         f"{rows[0].n_samples} held-out episodes a cell, the same for all; which they are is no part of the intervals. "
     )
     lead += f"Encoder seeds per learner: {_encoder_seeds(rows, names)}. "
-    lead += "Intervals say how much policy seeds vary, and encoder seeds only where there are several."
+    lead += (
+        "Intervals say how much policy seeds vary, and encoder seeds only where there are several; every policy on an "
+    )
+    lead += "untrained encoder has one of its own."
     parts = [elements.paragraph(lead, faint=True)]
     shown = {name: cells.pick(rows, metric="normalised", learner=name) for name in names}
     figure = [(s, [cells.interval(shown[name], [s]) for name in names]) for s in splits]
@@ -81,7 +84,7 @@ def _safe(value: np.ndarray | np.float64) -> np.ndarray:
 
 def _duels(shown: dict[str, list[Measurement]], new: list[str]) -> str:
     tables = {name: cells.scores(rows, new) for name, rows in shown.items()} if new else {}
-    tables = {name: table.mean(1) for name, table in tables.items() if table.size}
+    tables = {name: t._replace(scores=t.scores.mean(1, keepdims=True)) for name, t in tables.items() if t.scores.size}
     if len(tables) < 2:
         return ""
     body = []

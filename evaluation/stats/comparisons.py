@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evaluation.stats import aggregates
-from evaluation.stats.intervals import Interval
+from evaluation.stats import aggregates, intervals
+from evaluation.stats.intervals import Interval, Runs
 
 
 def probability_of_improvement(ours: np.ndarray | list, theirs: np.ndarray | list) -> float:
@@ -22,17 +22,15 @@ def probability_of_improvement(ours: np.ndarray | list, theirs: np.ndarray | lis
     return float((below + below_or_equal).sum() / (2 * len(ours) * len(theirs)))
 
 
-def improvement(
-    ours: np.ndarray | list, theirs: np.ndarray | list, *, seed: int = 0, n_resamples: int = 2000
-) -> Interval:
-    """`probability_of_improvement` with its 95 % bootstrap interval, the runs of both resampled independently."""
-    value = probability_of_improvement(ours, theirs)
-    ours, theirs = np.ravel(ours).astype(np.float64), np.ravel(theirs).astype(np.float64)
+def improvement(ours: Runs, theirs: Runs, *, seed: int = 0, n_resamples: int = 2000) -> Interval:
+    """`probability_of_improvement` with its 95 % bootstrap interval; the runs of both (one cell each) are drawn independently."""
+    scores = [runs.scores.ravel() for runs in (ours, theirs)]
+    value = probability_of_improvement(*scores)
     rng = np.random.Generator(np.random.Philox(key=seed))
-    a = ours[rng.integers(0, len(ours), (n_resamples, len(ours), 1))]
-    b = theirs[rng.integers(0, len(theirs), (n_resamples, 1, len(theirs)))]
-    low, high = np.quantile(((a > b) + 0.5 * (a == b)).mean((1, 2)), [0.025, 0.975])
-    return Interval(value, float(low), float(high), min(len(ours), len(theirs)))
+    a, b = (x[intervals.draw_rows(y.encoders, rng, n_resamples)] for x, y in zip(scores, (ours, theirs)))
+    wins = (a[:, :, None] > b[:, None]) + 0.5 * (a[:, :, None] == b[:, None])
+    low, high = np.quantile(wins.mean((1, 2)), [0.025, 0.975])
+    return Interval(value, float(low), float(high), min(map(len, scores)))
 
 
 def normalised(score: float, random: float, scripted: float) -> float | None:

@@ -19,8 +19,7 @@ def fields(subject: Subject, tests: Iterable[str], trained: str = "train") -> di
     """What rows say of each test split: name -> their `tier` and `apart`.
 
     Args:
-        subject: Who is tested. An encoder that was trained in another environment counts as none: nobody can say which
-            of these factors it saw there.
+        subject: Who is tested. To an encoder that was trained in another environment every test here is new.
         tests: Names of splits.
         trained: What was trained on where there is no policy, such as a readout.
 
@@ -30,13 +29,15 @@ def fields(subject: Subject, tests: Iterable[str], trained: str = "train") -> di
     module = envs.module(subject.env)
     splits = module.splits(subject.env_config)
     encoder = _saw(subject.env, facts.read_card(facts.encoder_folder(subject.encoder))) if subject.encoder else None
+    stranger = subject.encoder is not None and encoder is None
     policy = _saw(subject.env, facts.read_card(subject.policy / "policy")) if subject.policy else splits[trained]
     nuisance, dynamics = (declared(module, what) for what in ("NUISANCE", "DYNAMICS"))
     found = {}
     for name in tests:
         elsewhere = splits[name].simulator != policy.simulator
         told = tiers.tier(encoder, policy, splits[name], nuisance, dynamics, elsewhere)
-        found[name] = {"tier": told.name, "apart": told.factors}
+        new = stranger and told.name in tiers.SEEN
+        found[name] = {"tier": tiers.NEW_TO_ENCODER if new else told.name, "apart": told.factors}
     return found
 
 

@@ -1,23 +1,32 @@
 """Codes brought to one scale, by statistics that are fixed when an encoder's own training ends."""
 
+import math
 from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+LIMIT = 10.0
+"""Deviations at which a number is clipped, so that a strange view cannot upset a policy."""
+
 
 class Standardise(nn.Module):
-    """Subtracts a mean and divides by a deviation, number by number; the identity until `fix` is called."""
+    """Subtracts a mean and divides by a deviation, number by number: by 0 and 1 until `fix` is called.
+
+    Attributes:
+        limit: At how many deviations numbers are clipped; lifted while `calibrate` takes the statistics.
+    """
 
     def __init__(self, shape: tuple[int, ...]):
         super().__init__()
+        self.limit = LIMIT
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
 
     def forward(self, code: Float[Tensor, "b *s"]) -> Float[Tensor, "b *s"]:
-        """The code at unit scale, clipped to ten deviations so that a strange view cannot upset a policy."""
-        return ((code.float() - self.mean) / self.std).clamp(-10, 10)
+        """The code at unit scale, clipped."""
+        return ((code.float() - self.mean) / self.std).clamp(-self.limit, self.limit)
 
     def fix(self, codes: Float[Tensor, "n *s"]) -> None:
         """Take the statistics of these codes; a number that hardly varies is left at its own scale and not blown up."""
@@ -39,11 +48,12 @@ def calibrate(encoder: nn.Module, sequences: Iterable[dict[str, Tensor]]) -> Non
     sequences = list(sequences)
     if hasattr(encoder, "prepare"):
         encoder.prepare(*(torch.cat([batch[name].flatten(0, 1) for batch in sequences]) for name in encoder.sensors))
-    codes = []
+    codes, encoder.standardise.limit = [], math.inf
     for batch in sequences:
         state = encoder.initial(len(next(iter(batch.values()))))
         for t in range(next(iter(batch.values())).shape[1]):
             code, state = encoder({name: value[:, t] for name, value in batch.items()}, state)
             codes.append(code)
     encoder.standardise.fix(torch.cat(codes))
+    encoder.standardise.limit = LIMIT
     encoder.train(training)

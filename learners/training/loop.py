@@ -367,7 +367,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
 
     def look(step: int, last: bool) -> dict[str, float]:
         learner.eval()
-        batches = held_out(test, run.n_held_out if last else 96, test_size, device)
+        batches = held_out(test if last else watched, run.n_held_out if last else 96, test_size, device)
         with torch.no_grad(), cast():
             figures = learner.evaluate(batches, generator(run.seed, "evaluate", step), last)
             sheet = {n: v[:6] for n, v in to_tensors(test.draw(0), device).items()}
@@ -380,7 +380,9 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         return figures
 
     test_size = 64
+    # What is looked at on the way, and may lead somebody to change settings, is not what the last figure is measured on.
     test = draw("test", run.seed, test_size)
+    watched = draw("test", seeds.derive(run.seed, "watched") >> 1, test_size)
     stop = Stop()
     shown, advance = bar(config.steps, first)
     try:

@@ -148,6 +148,28 @@ def test_calibrated_codes_have_unit_scale(name):
     scale = seen.std(0).flatten()
     assert seen.mean(0).abs().max() < 0.2
     assert ((scale > 0.8) & (scale < 1.2)).float().mean() > 0.5
+    assert seen.abs().max() <= codes.LIMIT
+
+
+def test_codes_of_any_scale_are_brought_to_one():
+    class Loud(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.standardise = codes.Standardise((3,))
+
+        def initial(self, b):
+            return {}
+
+        def forward(self, obs, state):
+            return self.standardise(obs["image"]), state
+
+    encoder, image = Loud(), torch.randn(64, 4, 3, generator=torch.Generator().manual_seed(0))
+    image = image * torch.tensor([1e-2, 1.0, 1e3]) + torch.tensor([0.0, 50.0, -1e4])
+    codes.calibrate(encoder, [{"image": image}])
+    seen = encoder({"image": image.flatten(0, 1)}, {})[0]
+    torch.testing.assert_close(seen.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(seen[:, 1:].std(0), torch.ones(2), atol=1e-3, rtol=0)
+    assert encoder({"image": 1e9 * torch.ones(1, 3)}, {})[0].max() == codes.LIMIT
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -114,14 +114,14 @@ def test_same_rows_same_bytes_and_the_order_of_runs_changes_no_number():
     assert report.html(rows, "t") == report.html(list(rows), "t")
     table = cells.scores(cells.pick(rows, metric="normalised", learner="gqn"), list(SPLITS))
     other = cells.scores(cells.pick(rows[::-1], metric="normalised", learner="gqn"), list(SPLITS))
-    assert np.array_equal(np.sort(table, 0), np.sort(other, 0))
+    assert np.array_equal(np.sort(table.scores, 0), np.sort(other.scores, 0))
 
 
 def test_runs_without_every_cell_are_left_out():
     rows = cells.pick(some_rows(), metric="normalised", learner="gqn")
-    assert cells.scores(rows, list(SPLITS)).shape == (3, 3)
+    assert cells.scores(rows, list(SPLITS)).scores.shape == (3, 3)
     short = [row for row in rows if (row.seed, row.test_split) != (1, "test")]
-    assert cells.scores(short, list(SPLITS)).shape == (2, 3)
+    assert cells.scores(short, list(SPLITS)).scores.shape == (2, 3)
     assert cells.interval(short, ["no such split"]) is None
 
 
