@@ -164,7 +164,7 @@ def test_codes_of_any_scale_are_brought_to_one():
             return self.standardise(obs["image"]), state
 
     encoder, image = Loud(), torch.randn(64, 4, 3, generator=torch.Generator().manual_seed(0))
-    image = image * torch.tensor([1e-2, 1.0, 1e3]) + torch.tensor([0.0, 50.0, -1e4])
+    image = image * torch.tensor([1e-2, 1.0, 300.0]) + torch.tensor([0.0, 50.0, -1e4])
     codes.calibrate(encoder, [{"image": image}])
     seen = encoder({"image": image.flatten(0, 1)}, {})[0]
     torch.testing.assert_close(seen.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
