@@ -287,10 +287,16 @@ def _policy_folder(run: Path) -> Path:
         return run / "policy"
     if (run / "policy.safetensors").exists() or (run / "card.json").exists():
         return run
+    near = (run, run.parent, Path("runs"))
+    there = sorted({str(path.parent) for folder in near for path in folder.glob("*/policy")})
     if run.is_dir():
-        raise errors.CaveError(f"{run} holds no trained policy yet: finish it with --resume, or give another run")
-    there = sorted(str(path.parent) for path in run.parent.glob("*/policy") if path.is_dir())
-    raise errors.unknown("run", str(run), there or ["(none there; python -m agents.train makes one)"])
+        made = runs.made_by(run)
+        if made == "agents.train":
+            raise errors.CaveError(f"{run} holds no trained policy yet: finish it with --resume", errors.USAGE)
+        told = f"{run} holds no policy: {f'it is a run of {made}' if made else 'it is no run'}"
+        such = f", such as {there[0]}" if there else ": python -m agents.train makes one"
+        raise errors.CaveError(f"{told}; give an agent's{such}", errors.USAGE)
+    raise errors.unknown("run", str(run), there or ["python -m agents.train makes one"])
 
 
 def _card(folder: Path, files: dict[str, bytes]) -> dict[str, Any]:

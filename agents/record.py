@@ -17,7 +17,7 @@ PROG = "python -m agents.record"
 def main(argv: list[str]) -> None:
     """Read the command line, play, write, and say where the episodes lie."""
     if argv and argv[0] in ("-h", "--help"):
-        print(f"usage: {PROG} RUN [OPTIONS]\n\n{__doc__}")
+        print(f"usage: {PROG} RUN [OPTIONS]\n\n{__doc__}\nIts options: {PROG} RUN --help")
         raise SystemExit(0)
     if not argv or argv[0].startswith("-"):
         raise errors.CaveError(f"{PROG} wants the folder of an agent's run as its first word", errors.USAGE)

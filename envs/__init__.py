@@ -117,6 +117,8 @@ class World(abc.ABC):
     """Attributes of the subclass, arrays of `n` rows, which with the scenes' factors make up its state."""
     PLAYERS: ClassVar[tuple[str, ...]] = ("random", "scripted")
     """Who can play in it without training; `scripted` is refused where nobody wrote such a player."""
+    TASK: ClassVar[bool] = True
+    """Whether anything is ever rewarded."""
 
     def __init__(
         self,
@@ -639,8 +641,10 @@ def single(
     sensors: tuple[str, ...] = ("image", "pose", "goal"),
     size: tuple[int, int] | None = None,
     render_mode: str | None = None,
+    **unknown: Any,
 ) -> Env:
     """What `gymnasium.make("cave/Rooms-v0", ...)` calls; arguments as for `make`."""
+    _check_words(unknown, render_mode)
     return Env(make(name, config, 1, split, seed, sensors, size), render_mode)
 
 
@@ -653,9 +657,22 @@ def vector(
     sensors: tuple[str, ...] = ("image", "pose", "goal"),
     size: tuple[int, int] | None = None,
     render_mode: str | None = None,
+    **unknown: Any,
 ) -> VectorEnv:
     """What `gymnasium.make_vec("cave/Rooms-v0", num_envs=..., ...)` calls; arguments as for `make`."""
+    _check_words(unknown, render_mode)
     return VectorEnv(make(name, config, num_envs, split, seed, sensors, size), render_mode)
+
+
+def _check_words(unknown: dict[str, Any], render_mode: str | None) -> None:
+    """Refuse options that `gymnasium.make` was given and nobody takes."""
+    for word in unknown:
+        known = ("config", "split", "seed", "sensors", "size", "render_mode")
+        raise errors.CaveError(
+            f"{errors.unknown('option', word, known)} (an environment's own options go into config)", errors.USAGE
+        )
+    if render_mode not in (None, "rgb_array"):
+        raise errors.unknown("render_mode", render_mode, ("rgb_array",))
 
 
 def _with_numbers(world: World) -> spaces.Space:

@@ -89,6 +89,7 @@ class World(envs.World):
 
     STATE: ClassVar[tuple[str, ...]] = orbits.Orbit.STATE
     PLAYERS: ClassVar[tuple[str, ...]] = ("random",)
+    TASK = False
 
     def __init__(
         self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None

@@ -132,7 +132,11 @@ def encoder_folder(run: str | Path) -> Path:
         near = [path.parent.parent.as_posix() for path in Path(run).parent.glob("*/encoder/card.json")]
         near += [path.parent.name for path in SHIPPED.glob("*/card.json")]
         raise errors.unknown("run", str(run), near or ["python -m learners.train gqn --env rooms makes the first"])
-    raise errors.CaveError(f"{run} holds no encoder yet: finish it with --resume, or give another run", errors.USAGE)
+    made = runs.made_by(Path(run))
+    if made == "learners.train":
+        raise errors.CaveError(f"{run} holds no encoder yet: finish it with --resume", errors.USAGE)
+    told = f"{run} holds no encoder: {f'it is a run of {made}' if made else 'it is no run'}"
+    raise errors.CaveError(f"{told}; give a learner's, or gqn-rooms, which comes with the package", errors.USAGE)
 
 
 def load_encoder(run: str | Path) -> tuple[Any, dict]:

@@ -61,6 +61,8 @@ class Run:
     """Interactions between checkpoints."""
 
 
+MANY_WORLDS = 65_536
+"""Most worlds side by side: beyond that a slip is likelier than a machine that holds them."""
 ELSEWHERE = ("runs", "name", "resume", "checkpoint_every")
 """Options that change where and when a run is written, not what it is."""
 
@@ -81,10 +83,14 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         scenes.kit.errors.CaveError: an unknown name, a damaged folder, an encoder that the environment cannot feed, a
             number that is not finite, or an encoder that did not stay frozen.
     """
-    for option, least in (("env_steps", 1), ("n_worlds", 1), ("threads", 1), ("checkpoint_every", 1)):
-        if getattr(run, option) < least:
+    limits = {"env_steps": 10**12, "n_worlds": MANY_WORLDS, "threads": 1024, "checkpoint_every": 10**12}
+    for option, most in limits.items():
+        if not 1 <= getattr(run, option) <= most:
             given = f"--{option.replace('_', '-')} is {getattr(run, option)}"
-            raise errors.CaveError(f"{given}: give at least {least}", errors.USAGE)
+            raise errors.CaveError(f"{given}: give 1 to {most:,}", errors.USAGE)
+    if not envs.module(run.env).World.TASK:
+        told = f"--env {run.env} has no task: nothing is rewarded there; give one with a task, such as rooms"
+        raise errors.CaveError(told, errors.USAGE)
     torch.set_num_threads(run.threads)
     learning.keep_buffers()
     module = agents.load_agent(name)
@@ -112,7 +118,10 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         flush=True,
     )
     stood = sight.card.get("env_config", {}).get("cameras") if sight.encoder is not None else None
-    if stood == "ring" and "pose" in sight.sensors:
+    watched = sight.card.get("env", run.env) if sight.encoder is not None else run.env
+    if watched != run.env:
+        print(f"note: {sight.name} watched {watched}, and acts in {run.env}", file=sys.stderr, flush=True)
+    elif stood == "ring" and "pose" in sight.sensors:
         said = f"note: {sight.name} watched from a ring of cameras and agents stand anywhere; one for agents is trained with"
         print(f"{said} --env.cameras free", file=sys.stderr, flush=True)
     seconds = _learn(agent, run, folder)
@@ -166,7 +175,7 @@ def _learn(agent: Any, run: Run, folder: Path) -> float:
                 if stop.signal and not last:
                     raise SystemExit(128 + stop.signal)
     except SystemExit:
-        print(f"stopped and saved: the same line with --resume goes on; run in {folder}", flush=True)
+        stop.tell(folder)
         raise
     finally:
         stop.release()

@@ -221,6 +221,7 @@ def world(system: System, module: str) -> type[envs.World]:
 
         STATE: ClassVar[tuple[str, ...]] = ("y", "action")
         PLAYERS: ClassVar[tuple[str, ...]] = ("random",)
+        TASK = False
 
         def __init__(
             self,

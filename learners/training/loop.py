@@ -10,6 +10,7 @@ import ctypes
 import dataclasses
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ from learners.nets import codes
 from scenes.kit import errors, films, options, runs, seeds, sheets
 
 LOG_EVERY = 20
+SAY_EVERY = 60.0
+"""Seconds between lines where there is no terminal."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +171,7 @@ def not_finite(step: int, what: str, culprits: list[str]) -> errors.CaveError:
     """The error of a run that left the real numbers."""
     where = f" (first in {culprits[0]})" if culprits else ""
     return errors.CaveError(
-        f"step {step}: {what} is not finite{where}; the last checkpoint is kept: lower --model.learning-rate or set "
+        f"step {step}: {what} is not finite{where}; checkpoints of steps before are kept: lower --model.learning-rate or set "
         "--model.clip, and start under another --name"
     )
 
@@ -242,7 +245,7 @@ class Stop:
     """Turns the first Ctrl-C or SIGTERM into a request to save and end at the next step; the second ends at once."""
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal, self.at_once = 0, False
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(ValueError):  # not in the main thread: signals go elsewhere
                 signal.signal(number, self.note)
@@ -250,8 +253,21 @@ class Stop:
     def note(self, number: int, frame: Any) -> None:
         """The handler."""
         if self.signal:
+            self.at_once = True
             raise SystemExit(128 + number)
         self.signal = number
+        os.write(2, b"stopping: saving after this step; once more ends at once, unsaved\n")  # print is not reentrant
+
+    def tell(self, folder: Path) -> None:
+        """Say what a run that was stopped has kept."""
+        kept = sorted(int(path.name.removeprefix("step-")) for path in folder.glob("checkpoints/step-*"))
+        if not self.at_once:
+            said = "stopped and saved: the same line with --resume goes on"
+        elif kept:
+            said = f"stopped at once: the same line with --resume goes on from step {kept[-1]}, the newest checkpoint"
+        else:
+            said = "stopped at once, before the first checkpoint: the same line with --resume begins anew"
+        print(f"{said}; run in {folder}", flush=True)
 
     def release(self) -> None:
         """Give the signals back."""
@@ -261,7 +277,7 @@ class Stop:
 
 
 def bar(total: int, start: int) -> tuple[Any, Callable[[int, str], None]]:
-    """A progress bar with rate and estimate where there is a terminal, silence where not."""
+    """A progress bar with rate and estimate where there is a terminal; where not, a line every minute."""
     from rich import progress
 
     columns = (
@@ -270,7 +286,16 @@ def bar(total: int, start: int) -> tuple[Any, Callable[[int, str], None]]:
     )  # fmt: skip
     shown = progress.Progress(*columns, disable=not sys.stdout.isatty(), refresh_per_second=2)
     task = shown.add_task("training", total=total, completed=start, note="")
-    return shown, lambda step, note: shown.update(task, completed=step, note=note)
+    said = time.monotonic()
+
+    def advance(step: int, note: str) -> None:
+        nonlocal said
+        shown.update(task, completed=step, note=note)
+        if shown.disable and time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            print(f"{step} of {total}: {note}", flush=True)
+
+    return shown, advance
 
 
 def held_out(stream: Any, n_scenes: int, batch_size: int, device: str) -> Iterator[dict[str, Tensor]]:
@@ -351,7 +376,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     runs.truncate_metrics(folder, first)
     size = sum(p.numel() for p in learner.parameters()) / 1e6
     print(
-        f"{name} on {run.env}: {size:.2f} M weights, steps {first} to {config.steps} of {config.batch_size}, {device} "
+        f"{name} on {run.env}: {size:.2f} M weights, steps {first} to {config.steps}, batches of {config.batch_size}, {device} "
         f"{precision}, in {folder}",
         flush=True,
     )
@@ -408,7 +433,7 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
                     print(f"step {done}: {summary(look(done, last=False))}", flush=True)
                     since, at = time.monotonic(), done
     except SystemExit:
-        print(f"stopped and saved: the same line with --resume goes on; run in {folder}", flush=True)
+        stop.tell(folder)
         raise
     finally:
         stop.release()

@@ -88,7 +88,9 @@ def choose(argv: Sequence[str], prog: str, about: str, package: str, what: str) 
         print(f"usage: {prog} {what.upper()} [OPTIONS]\n\n{about}\n\n{what.upper()} is one of")
         for name in names:
             print(f"  {name:{width}}  {_first_line(package, name)}")
-        print(f"\nIts options: {prog} {names[0] if names else what.upper()} --help")
+        print(
+            f"\nIts options: {prog} {names[0] if names else what.upper()} --help; --debug anywhere shows the traceback of a fault"
+        )
         raise SystemExit(0)
     if not argv or argv[0].startswith("-"):
         given = f"{argv[0]!r} came first" if argv else "nothing was given"

@@ -476,6 +476,14 @@ def save_checkpoint(run: Path, step: int, tensors: Mapping[str, Mapping[str, Any
     return folder
 
 
+def made_by(run: Path) -> str:
+    """The command that made a run, such as `learners.train`; empty for a folder that is no run."""
+    try:
+        return str(_tree(Path(run) / "config.json").get("command", ""))
+    except errors.CaveError:
+        return ""
+
+
 def newest_checkpoint(run: Path) -> Checkpoint | None:
     """The newest checkpoint that is complete and intact; None if there is none at all.
 

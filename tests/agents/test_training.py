@@ -10,6 +10,7 @@ import torch
 
 import agents
 import envs
+import learners
 from agents import encoded, ppo
 from agents.training import loop, recording
 from envs import rooms
@@ -190,6 +191,13 @@ def test_slips_are_answered_in_one_line(trained, tmp_path):
         (lambda: agents.rollout(trained, "trian", 1, 0), "did you mean 'train'"),
         (lambda: agents.rollout("random", "train", 1, 0), "needs to be told the environment"),
         (lambda: agents.load_policy(trained.parent / "ppo-stat-rooms-0"), "unknown run .*did you mean"),
+        (lambda: agents.load_policy(trained.parent), "holds no policy: it is no run; give an agent's, such as .*ppo"),
+        (lambda: learners.load_encoder(trained), "holds no encoder: it is a run of agents.train; give a learner's"),
+        (
+            lambda: loop.train("ppo", options(tmp_path, n_worlds=10**9), MODEL, ENV),
+            "--n-worlds is 1000000000: give 1 to",
+        ),
+        (lambda: loop.train("ppo", options(tmp_path, env="springs"), MODEL, None), "springs has no task"),
     ]
     for slip, line in slips:
         with pytest.raises(errors.CaveError, match=line) as caught:

@@ -76,6 +76,15 @@ def test_gymnasium_accepts_it(name):
     check_env(env.unwrapped)
 
 
+def test_options_that_nobody_takes_are_refused_in_one_line():
+    with pytest.raises(errors.CaveError, match=r"unknown option 'siz': .*did you mean 'size'\?.*go into config"):
+        gymnasium.make("cave/Rooms-v0", siz=(64, 64))
+    with pytest.raises(errors.CaveError, match="unknown option 'image_size'"):
+        gymnasium.make_vec("cave/Rooms-v0", num_envs=2, image_size=0)
+    with pytest.raises(errors.CaveError, match="unknown render_mode 'human': choose from rgb_array"):
+        gymnasium.make("cave/Rooms-v0", render_mode="human")
+
+
 def test_vector_face_equals_single_faces(name):
     config = dataclasses.replace(tiny(name), max_steps=9)
     ours = gymnasium.make_vec(env_id(name), num_envs=3, config=config, sensors=envs.SENSORS)

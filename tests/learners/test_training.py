@@ -250,3 +250,32 @@ def test_what_a_run_cannot_start_from_is_refused(tmp_path):
     with pytest.raises(errors.CaveError, match="weights of another model"):
         begin("one", dataclasses.replace(config, hidden=8))
     assert not (tmp_path / "x").exists()
+
+
+def test_what_is_said_of_a_run_that_was_stopped_is_what_was_kept(tmp_path, capfd):
+    stop = loop.Stop()
+    try:
+        stop.note(signal.SIGINT, None)
+        stop.tell(tmp_path)
+        with pytest.raises(SystemExit) as end:
+            stop.note(signal.SIGINT, None)
+        stop.tell(tmp_path)
+        for step in (40, 200):
+            runs.save_checkpoint(tmp_path, step, {}, {})
+        stop.tell(tmp_path)
+    finally:
+        stop.release()
+    told, warned = capfd.readouterr()
+    first, second, third = told.splitlines()
+    assert end.value.code == 130 and "once more ends at once, unsaved" in warned
+    assert first.startswith("stopped and saved")
+    assert second.startswith("stopped at once, before the first checkpoint")
+    assert third.startswith("stopped at once: the same line with --resume goes on from step 200,")
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(loop, "SAY_EVERY", 0.0)
+    shown, advance = loop.bar(10, 0)
+    with shown:
+        advance(3, "loss 1.0")
+    assert capsys.readouterr().out == "3 of 10: loss 1.0\n"
