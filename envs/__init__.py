@@ -347,21 +347,15 @@ class World(abc.ABC):
     def _checked(self, actions) -> np.ndarray:
         """Actions as an array of `n` rows that the action space holds."""
         actions, space = np.asarray(actions), self.action_space
-        wanted = f"{self.n} integers below {space.n}" if isinstance(space, spaces.Discrete) else f"{self.n} x {space}"
-        if actions.shape != (self.n, *space.shape):
+        discrete = isinstance(space, spaces.Discrete)
+        if actions.shape != (self.n, *space.shape) or actions.dtype.kind not in ("iu" if discrete else "fiu"):
+            wanted = f"{self.n} integers below {space.n}" if discrete else f"{self.n} x {space}"
             raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
-        if isinstance(space, spaces.Discrete):
-            if actions.dtype.kind not in "iu":
-                raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
-            bad = (actions < 0) | (actions >= space.n)
-        elif actions.dtype.kind not in "fiu":
-            raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
-        else:
-            bad = ~np.isfinite(actions).reshape(self.n, -1).all(-1)
+        bad = (actions < 0) | (actions >= space.n) if discrete else ~np.isfinite(actions)
         if bad.any():
-            row = int(np.argmax(bad))
+            row = int(np.argmax(bad.reshape(self.n, -1).any(-1)))
             raise self._refusal(row, f"action {actions[row].tolist()} is not one of {space}")
-        return actions if isinstance(space, spaces.Discrete) else np.clip(actions, space.low, space.high)
+        return actions if discrete else np.minimum(np.maximum(actions, space.low), space.high)
 
     def _keep(self, rows: Int64[np.ndarray, " r"], drawn: dict[str, np.ndarray]) -> None:
         """Note the factors of worlds `rows` among those of all."""

@@ -290,9 +290,13 @@ class World(envs.World):
 
     def topmost(self, point: np.ndarray) -> np.ndarray:
         """Which sprite of each world lies on top at points n p 2: int n p, -1 where there is none."""
-        shape, size, yaw = (self._factors[name][:, None] for name in ("shape", "size", "yaw"))
-        there = flat.holds(shape, size, yaw, point[:, :, None] - self.position[:, None])
-        there &= (np.arange(self._k) < self._factors["n_objects"][:, None])[:, None]
+        shape, size, yaw = (self._factors[name] for name in ("shape", "size", "yaw"))
+        away = point[:, :, None] - self.position[:, None]
+        reach = np.where(np.arange(self._k) < self._factors["n_objects"][:, None], flat.REACH[shape] * size, -1)
+        # Most sprites are too far away for a closer look.
+        there = (np.abs(away) <= reach[:, None, :, None]).all(-1)
+        world, _, sprite = near = np.nonzero(there)
+        there[near] = flat.holds(shape[world, sprite], size[world, sprite], yaw[world, sprite], away[near])
         return np.where(there.any(-1), self._k - 1 - there[..., ::-1].argmax(-1), -1)
 
     def advance(self, actions):
