@@ -358,7 +358,9 @@ class World(abc.ABC):
             raise self._refusal(row, f"action {actions[row].tolist()} is not one of {space}")
         return actions if discrete else np.minimum(np.maximum(actions, space.low), space.high)
 
-    def _sample(self, split: Any, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
+    def _sample(
+        self, split: Any, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"]
+    ) -> dict[str, np.ndarray]:
         """Factors of scenes `index` of a split, for worlds `rows`.
 
         Where few worlds go on to their next episodes, those of several episodes to come are drawn, too, and kept: sixteen

@@ -246,7 +246,7 @@ class Scenes:
             array = getattr(self, name)
             if array.shape != shape:
                 raise ValueError(f"scenes: {name} has shape {array.shape}, wanted {shape}")
-            if not np.all(np.isfinite(array)):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"scenes: {name} holds values that are not finite")
         if self.offsets[0] != 0 or self.offsets[-1] != n or np.any(np.diff(self.offsets) < 0):
             raise ValueError(f"scenes: offsets must rise from 0 to the number of solids, {n}")

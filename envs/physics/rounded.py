@@ -57,8 +57,9 @@ def slide(
         normal, edge = np.maximum(beyond, 0), np.minimum(np.abs(away), own)
         # From within the box itself the nearest way out is through its nearest side.
         within = np.flatnonzero((beyond < 0).all(1))
-        side = beyond[within].argmax(1)
-        normal[within, side], edge[within, side] = 1, own[within, side]
+        if len(within):
+            side = beyond[within].argmax(1)
+            normal[within, side], edge[within, side] = 1, own[within, side]
         normal /= np.maximum(discs.length(normal), 1e-12)[:, None]
         sign = np.where(away < 0, -1.0, 1.0)
         out[rows] = np.clip(middle[rows, worst] + sign * (edge + normal * rim[rows, worst][:, None]), -half, half)
