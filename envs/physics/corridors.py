@@ -96,21 +96,17 @@ def slide(
     inside a cylinder after three pushes stays where it was.
     """
     out = clear(wanted, cells, around, radius)
-    rows = np.arange(len(out))
+    rows, gap = np.arange(len(out)), discs.gaps(out, centre, rim)
     for push in range(4):
-        away = out[rows, None] - centre[rows]
-        distance = discs.length(away)
-        depth = rim[rows] - distance
-        worst = depth.argmax(1)
-        one = np.arange(len(rows))
-        inside = depth[one, worst] > 1e-9
+        inside = (gap < -1e-9).any(1)
         if not inside.any():
             break
-        rows, worst, away, distance = rows[inside], worst[inside], away[inside], distance[inside]
+        rows, worst = rows[inside], gap[inside].argmin(1)
         if push == 3:
             out[rows] = position[rows]
             break
-        one = np.arange(len(rows))
-        outward = away[one, worst] / np.maximum(distance[one, worst], 1e-9)[:, None]
+        away = out[rows] - centre[rows, worst]
+        outward = away / np.maximum(discs.length(away), 1e-9)[:, None]
         out[rows] = clear(centre[rows, worst] + outward * rim[rows, worst][:, None], cells[rows], around[rows], radius)
+        gap = discs.gaps(out[rows], centre[rows], rim[rows])
     return out

@@ -64,22 +64,19 @@ def slide(
     inside something after three pushes stays where it was.
     """
     out = np.clip(wanted, -half, half)
-    rows = np.arange(len(out))
+    rows, gap = np.arange(len(out)), gaps(out, centre, rim)
     for push in range(4):
-        away = out[rows, None] - centre[rows]
-        distance = length(away)
-        depth = rim[rows] - distance
-        worst = depth.argmax(1)
-        inside = depth[np.arange(len(rows)), worst] > 1e-9
+        inside = (gap < -1e-9).any(1)
         if not inside.any():
             break
-        rows, worst, away, distance = rows[inside], worst[inside], away[inside], distance[inside]
+        rows, worst = rows[inside], gap[inside].argmin(1)
         if push == 3:
             out[rows] = position[rows]
             break
-        one = np.arange(len(rows))
-        outward = away[one, worst] / np.maximum(distance[one, worst], 1e-9)[:, None]
+        away = out[rows] - centre[rows, worst]
+        outward = away / np.maximum(length(away), 1e-9)[:, None]
         out[rows] = np.clip(centre[rows, worst] + outward * rim[rows, worst][:, None], -half, half)
+        gap = gaps(out[rows], centre[rows], rim[rows])
     return out
 
 

@@ -41,14 +41,12 @@ def slide(
     inside something after three pushes stays where it was.
     """
     out = np.clip(wanted, -half, half)
-    rows = np.arange(len(out))
+    rows, gap = np.arange(len(out)), gaps(out, middle, box, rim)
     for push in range(4):
-        gap = gaps(out[rows], middle[rows], box[rows], rim[rows])
-        worst = gap.argmin(1)
-        inside = gap[np.arange(len(rows)), worst] < -1e-9
+        inside = (gap < -1e-9).any(1)
         if not inside.any():
             break
-        rows, worst = rows[inside], worst[inside]
+        rows, worst = rows[inside], gap[inside].argmin(1)
         if push == 3:
             out[rows] = position[rows]
             break
@@ -63,6 +61,7 @@ def slide(
         normal /= np.maximum(discs.length(normal), 1e-12)[:, None]
         sign = np.where(away < 0, -1.0, 1.0)
         out[rows] = np.clip(middle[rows, worst] + sign * (edge + normal * rim[rows, worst][:, None]), -half, half)
+        gap = gaps(out[rows], middle[rows], box[rows], rim[rows])
     return out
 
 
