@@ -274,7 +274,7 @@ class Scenes:
                 wanted = f"uint8 of shape (h, w, 3) with h and w from 1 to {LARGEST_IMAGE}"
                 raise ValueError(f"scenes: image {i} is {image.dtype} of shape {image.shape}, wanted {wanted}")
         begin, end = self.fog.T
-        if np.any((begin < 0) | ((begin >= end) & (end != 0)) | ((end == 0) & (begin != 0))):
+        if self.fog.any() and np.any((begin < 0) | ((begin >= end) & (end != 0)) | ((end == 0) & (begin != 0))):
             raise ValueError("scenes: fog must begin at 0 or later and end later than it begins, or be (0, 0)")
         if n and np.abs(np.linalg.norm(self.rotation, axis=1) - 1).max() > 1e-3:
             raise ValueError("scenes: rotations must be unit quaternions")

@@ -166,6 +166,8 @@ class Handle:
         """The kernels' names of the kinds of all solids, after growing the trees of meshes that are new here."""
         kinds = self._kind.reshape(len(self._count), self._capacity)
         kinds[rows] = 0
+        if not batch.meshes:
+            return batch.kind
         wanted = [batch.meshes[i] for i in np.unique(batch.mesh[batch.mesh >= 0])]
         if any(mesh not in self._meshes for mesh in wanted):
             # Those that no scene has any longer make room.
