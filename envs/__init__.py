@@ -358,22 +358,20 @@ class World(abc.ABC):
             raise self._refusal(row, f"action {actions[row].tolist()} is not one of {space}")
         return actions if discrete else np.minimum(np.maximum(actions, space.low), space.high)
 
-    def _sample(
-        self, split: Any, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"]
-    ) -> dict[str, np.ndarray]:
-        """Factors of scenes `index` of a split, for worlds `rows`.
+    def _sample(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
+        """Factors of the scenes `index` in which worlds `rows` begin, of `_split`, which a subclass sets.
 
         Where few worlds go on to their next episodes, those of several episodes to come are drawn, too, and kept: sixteen
         scenes cost little more than one.
         """
         if len(rows) > _FEW or ((self.episode[rows] == 0) | (index != self._index[rows])).any():
-            return split.sample(ROOT, index)
+            return self._split.sample(ROOT, index)
         new = rows[(self._soon[rows] != index[:, None]).all(1)]
         if len(new):
             ahead = self.episode[new, None] + np.arange(_AHEAD)
             soon = _episode_index(np.repeat(self.seeds[new], _AHEAD), ahead.ravel())
             self._soon[new] = soon.reshape(ahead.shape)
-            for name, value in split.sample(ROOT, soon).items():
+            for name, value in self._split.sample(ROOT, soon).items():
                 if name not in self._ahead:
                     self._ahead[name] = np.zeros((*self._soon.shape, *value.shape[1:]), value.dtype)
                 self._ahead[name][new] = value.reshape(*ahead.shape, *value.shape[1:])

@@ -215,7 +215,7 @@ class World(envs.World):
 
         def attempt(some, number):
             at, faults = rows[some], {}
-            drawn = self._sample(self._split, at, number)
+            drawn = self._sample(at, number)
             if factors:
                 drawn = self._mixed(drawn, {name: value[some] for name, value in factors.items()})
                 faults = self._faults(drawn)

@@ -216,7 +216,7 @@ class World(envs.World):
 
     def begin(self, rows, index, factors):
         """Lay the sprites out."""
-        drawn = self._mixed(self._sample(self._split, rows, index), factors or {})
+        drawn = self._mixed(self._sample(rows, index), factors or {})
         colour = self._colours(rows, drawn)
         self.position[rows] = np.stack([drawn["x"], drawn["y"]], -1)
         self.moved[rows], self.success[rows], self.action[rows] = -1, False, 0
