@@ -9,11 +9,11 @@ Why its own threads: numba's threading layers abort when two threads launch at o
 that some machines lack; a frame is enough work to be handed to a plain thread, and numba's code lets go of the lock.
 """
 
-import concurrent.futures
 import contextlib
 import math
 import os
 import pathlib
+import queue
 import sys
 import threading
 import zlib
@@ -40,18 +40,19 @@ def version() -> int:
 _draw = frame.compiled(version())
 _find_normals, _find_flow = deferred.compiled(version())
 _start = threading.Lock()
-_pool = None
+_jobs: queue.SimpleQueue = queue.SimpleQueue()
+_n_helpers = 0
 _compiled: set[tuple] = set()
 
 
-def _forget_pool() -> None:
+def _forget_helpers() -> None:
     """A forked child has none of its parent's threads."""
-    global _pool, _start
-    _pool, _start = None, threading.Lock()
+    global _start, _jobs, _n_helpers
+    _start, _jobs, _n_helpers = threading.Lock(), queue.SimpleQueue(), 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
 def load(
@@ -391,15 +392,36 @@ def _announced(known: Any) -> contextlib.AbstractContextManager:
 
 def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
     """Run `work(0)` to `work(threads - 1)` at once; work of each `kind` has code of its own to be compiled."""
-    global _pool
+    global _n_helpers
+    done: queue.SimpleQueue = queue.SimpleQueue()
     with _start:
         if kind not in _compiled:
             with _announced(False):
                 work(0)
             _compiled.add(kind)
-        if threads > 1 and (_pool is None or _pool._max_workers < threads - 1):
-            _pool = concurrent.futures.ThreadPoolExecutor(threads - 1, "raycast")
-        others = [_pool.submit(work, thread) for thread in range(1, threads)]
-    work(0)
-    for other in others:
-        other.result()
+        while _n_helpers < threads - 1:
+            threading.Thread(target=_help, args=(_jobs,), name="raycast", daemon=True).start()
+            _n_helpers += 1
+    for thread in range(1, threads):
+        _jobs.put((work, thread, done))
+    try:
+        work(0)
+    finally:
+        failures = [done.get() for _ in range(1, threads)]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _help(jobs: queue.SimpleQueue) -> None:
+    """What each helping thread does; an executor's futures would cost as much as several small frames."""
+    while True:
+        _do(*jobs.get())  # nothing of it is kept while the next one is waited for
+
+
+def _do(work: Callable[[int], None], thread: int, done: queue.SimpleQueue) -> None:
+    try:
+        work(thread)
+        done.put(None)
+    except BaseException as error:
+        done.put(error)
