@@ -277,9 +277,10 @@ class World(envs.World):
     def _show(self, rows: np.ndarray) -> None:
         """Hand the sprites of worlds `rows` to the renderer."""
         # Worlds that have not begun show the sprites of one that has, until their turn comes.
-        every = np.arange(self.n)
-        places = every if self._handle is None else rows
-        source = np.where(np.isin(every, rows), every, rows[0])[places]
+        places = source = rows
+        if self._handle is None:
+            places = np.arange(self.n)
+            source = np.where(np.isin(places, rows), places, rows[0])
         built = family.build(self.config.scenery, {name: value[source] for name, value in self._factors.items()})
         self._shown[places] = self._factors["n_objects"][source]
         self._turn[rows] = family.turn(self._factors["yaw"][rows].ravel()).reshape(len(rows), self._k, 4)
