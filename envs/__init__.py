@@ -147,6 +147,7 @@ class World(abc.ABC):
         self.steps = np.zeros(n, np.int64)
         self.live, self.cut = np.zeros((2, n), bool)
         self._factors: dict[str, np.ndarray] = {}
+        self._soon, self._ahead = np.full((n, _AHEAD), -1), {}
 
     @abc.abstractmethod
     def begin(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"], factors: dict | None) -> None:
@@ -349,21 +350,35 @@ class World(abc.ABC):
     def _checked(self, actions) -> np.ndarray:
         """Actions as an array of `n` rows that the action space holds."""
         actions, space = np.asarray(actions), self.action_space
-        wanted = f"{self.n} integers below {space.n}" if isinstance(space, spaces.Discrete) else f"{self.n} x {space}"
-        if actions.shape != (self.n, *space.shape):
+        discrete = isinstance(space, spaces.Discrete)
+        if actions.shape != (self.n, *space.shape) or actions.dtype.kind not in ("iu" if discrete else "fiu"):
+            wanted = f"{self.n} integers below {space.n}" if discrete else f"{self.n} x {space}"
             raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
-        if isinstance(space, spaces.Discrete):
-            if actions.dtype.kind not in "iu":
-                raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
-            bad = (actions < 0) | (actions >= space.n)
-        elif actions.dtype.kind not in "fiu":
-            raise self._refusal(0, f"actions must be {wanted}, not {_describe(actions)}")
-        else:
-            bad = ~np.isfinite(actions).reshape(self.n, -1).all(-1)
+        bad = (actions < 0) | (actions >= space.n) if discrete else ~np.isfinite(actions)
         if bad.any():
-            row = int(np.argmax(bad))
+            row = int(np.argmax(bad.reshape(self.n, -1).any(-1)))
             raise self._refusal(row, f"action {actions[row].tolist()} is not one of {space}")
-        return actions if isinstance(space, spaces.Discrete) else np.clip(actions, space.low, space.high)
+        return actions if discrete else np.minimum(np.maximum(actions, space.low), space.high)
+
+    def _sample(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
+        """Factors of the scenes `index` in which worlds `rows` begin, of `_split`, which a subclass sets.
+
+        Where few worlds go on to their next episodes, those of several episodes to come are drawn, too, and kept: sixteen
+        scenes cost little more than one.
+        """
+        if len(rows) > _FEW or ((self.episode[rows] == 0) | (index != self._index[rows])).any():
+            return self._split.sample(ROOT, index)
+        new = rows[(self._soon[rows] != index[:, None]).all(1)]
+        if len(new):
+            ahead = self.episode[new, None] + np.arange(_AHEAD)
+            soon = _episode_index(np.repeat(self.seeds[new], _AHEAD), ahead.ravel())
+            self._soon[new] = soon.reshape(ahead.shape)
+            for name, value in self._split.sample(ROOT, soon).items():
+                if name not in self._ahead:
+                    self._ahead[name] = np.zeros((*self._soon.shape, *value.shape[1:]), value.dtype)
+                self._ahead[name][new] = value.reshape(*ahead.shape, *value.shape[1:])
+        at = (self._soon[rows] == index[:, None]).argmax(1)
+        return {name: value[rows, at] for name, value in self._ahead.items()}
 
     def _keep(self, rows: Int64[np.ndarray, " r"], drawn: dict[str, np.ndarray]) -> None:
         """Note the factors of worlds `rows` among those of all."""
@@ -415,6 +430,8 @@ class World(abc.ABC):
 
 
 _ATTEMPTS = 64
+_AHEAD, _FEW = 16, 16
+"""How many episodes of a world scenes are drawn for at once, and for how many worlds."""
 _KEY = seeds.derive(ROOT, "index")
 _PLAYER = seeds.derive(ROOT, "random player")
 

@@ -198,12 +198,16 @@ class World(envs.World):
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, action_space, sensor_spaces)
         self._eyes = walking.Eyes(family, config, n, self.sensors, size, self._far, RADIUS)
         self.position, self.yaw = np.zeros((n, 2)), np.zeros(n)
-        self.taken, self._hidden = np.zeros((2, n, k), bool)
+        self.taken = np.zeros((n, k), bool)
         self.spoilt, self.success = np.zeros((2, n), bool)
         self.action = np.zeros((n, len(ACTIONS)), np.float32)
         self._half = config.side / 2 - RADIUS
         # Furniture, and where a body's middle may not be because of it; things, and where it collects them.
         self._furniture = np.zeros((n, 4, 2)), np.zeros((n, 4, 2)), np.zeros((n, 4))
+        # Solids of the rooms that are drawn: which there are, and their poses.
+        k_solids = family.FIRST_OBJECT + k
+        self._solid = np.zeros((n, k_solids), bool)
+        self._place, self._attitude = (np.zeros((n, k_solids, d), np.float32) for d in (3, 4))
         self._lying, self._rim, self._good = np.zeros((n, k, 2)), np.full((n, k), -1.0), np.zeros((n, k), bool)
 
     def begin(self, rows, index, factors):
@@ -211,7 +215,7 @@ class World(envs.World):
 
         def attempt(some, number):
             at, faults = rows[some], {}
-            drawn = self._split.sample(envs.ROOT, number)
+            drawn = self._sample(at, number)
             if factors:
                 drawn = self._mixed(drawn, {name: value[some] for name, value in factors.items()})
                 faults = self._faults(drawn)
@@ -317,13 +321,18 @@ class World(envs.World):
         return ((rim >= 0) & ~there).any(1)
 
     def _show(self, rows: np.ndarray) -> None:
-        """Hand the rooms of worlds `rows`, without what has been collected, to the renderer."""
-        self._hidden[rows] = self.taken[rows]
-        self._eyes.show(rows, self._shown())
+        """Hand the rooms of worlds `rows` to the renderer."""
+        if self._eyes.drawn:
+            shown, built = self._eyes.show(rows, self._factors)
+            self._solid[shown] = there = np.arange(self._solid.shape[1]) < built.n_solids[:, None]
+            at, number = np.nonzero(there)
+            self._place[shown[at], number], self._attitude[shown[at], number] = built.position, built.rotation
 
-    def _shown(self) -> dict[str, np.ndarray]:
-        """The factors of what is to be seen: things that were collected lie far outside the room."""
-        return self._factors | {"x": np.where(self._hidden, 100 * self.config.side, self._factors["x"])}
+    def _poses(self) -> tuple[np.ndarray, np.ndarray]:
+        """Poses of all solids: things that were collected lie far outside the room."""
+        place = self._place.copy()
+        place[:, family.FIRST_OBJECT :, 0][self.taken] = 100 * self.config.side
+        return place[self._solid], self._attitude[self._solid]
 
     def advance(self, actions):
         """Turn, step, slide, and collect what is touched."""
@@ -348,10 +357,7 @@ class World(envs.World):
         pose = walking.look_from(self.position[rows], self.yaw[rows], EYE_HEIGHT, EYE_PITCH)
         out = {"pose": pose, "action": self.action[rows], "goal": np.zeros((len(rows), 0), np.float32)}
         if self._eyes.drawn:
-            stale = rows[(self.taken[rows] != self._hidden[rows]).any(1)]
-            if len(stale):
-                self._show(stale)
-            out |= self._eyes.see(pose, rows, self._shown(), self.scene_index(), self.steps)
+            out |= self._eyes.see(pose, rows, self._factors, self.scene_index(), self.steps, self._poses())
         if "state" in self.sensors:
             out["state"] = self._state(rows)
         return {sensor: out[sensor] for sensor in self.sensors}

@@ -195,7 +195,7 @@ class World(envs.World):
 
         def attempt(some, number):
             at = rows[some]
-            drawn = self._split.sample(envs.ROOT, number)
+            drawn = self._sample(at, number)
             if factors:
                 drawn = self._mixed(drawn, {name: value[some] for name, value in factors.items()})
             self._keep(at, drawn)

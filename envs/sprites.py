@@ -216,7 +216,7 @@ class World(envs.World):
 
     def begin(self, rows, index, factors):
         """Lay the sprites out."""
-        drawn = self._mixed(self._split.sample(envs.ROOT, index), factors or {})
+        drawn = self._mixed(self._sample(rows, index), factors or {})
         colour = self._colours(rows, drawn)
         self.position[rows] = np.stack([drawn["x"], drawn["y"]], -1)
         self.moved[rows], self.success[rows], self.action[rows] = -1, False, 0
@@ -277,9 +277,10 @@ class World(envs.World):
     def _show(self, rows: np.ndarray) -> None:
         """Hand the sprites of worlds `rows` to the renderer."""
         # Worlds that have not begun show the sprites of one that has, until their turn comes.
-        every = np.arange(self.n)
-        places = every if self._handle is None else rows
-        source = np.where(np.isin(every, rows), every, rows[0])[places]
+        places = source = rows
+        if self._handle is None:
+            places = np.arange(self.n)
+            source = np.where(np.isin(places, rows), places, rows[0])
         built = family.build(self.config.scenery, {name: value[source] for name, value in self._factors.items()})
         self._shown[places] = self._factors["n_objects"][source]
         self._turn[rows] = family.turn(self._factors["yaw"][rows].ravel()).reshape(len(rows), self._k, 4)
@@ -290,9 +291,13 @@ class World(envs.World):
 
     def topmost(self, point: np.ndarray) -> np.ndarray:
         """Which sprite of each world lies on top at points n p 2: int n p, -1 where there is none."""
-        shape, size, yaw = (self._factors[name][:, None] for name in ("shape", "size", "yaw"))
-        there = flat.holds(shape, size, yaw, point[:, :, None] - self.position[:, None])
-        there &= (np.arange(self._k) < self._factors["n_objects"][:, None])[:, None]
+        shape, size, yaw = (self._factors[name] for name in ("shape", "size", "yaw"))
+        away = point[:, :, None] - self.position[:, None]
+        reach = np.where(np.arange(self._k) < self._factors["n_objects"][:, None], flat.REACH[shape] * size, -1)
+        # Most sprites are too far away for a closer look.
+        there = (np.abs(away) <= reach[:, None, :, None]).all(-1)
+        world, _, sprite = near = np.nonzero(there)
+        there[near] = flat.holds(shape[world, sprite], size[world, sprite], yaw[world, sprite], away[near])
         return np.where(there.any(-1), self._k - 1 - there[..., ::-1].argmax(-1), -1)
 
     def advance(self, actions):

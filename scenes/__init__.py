@@ -246,7 +246,7 @@ class Scenes:
             array = getattr(self, name)
             if array.shape != shape:
                 raise ValueError(f"scenes: {name} has shape {array.shape}, wanted {shape}")
-            if not np.all(np.isfinite(array)):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"scenes: {name} holds values that are not finite")
         if self.offsets[0] != 0 or self.offsets[-1] != n or np.any(np.diff(self.offsets) < 0):
             raise ValueError(f"scenes: offsets must rise from 0 to the number of solids, {n}")
@@ -274,7 +274,7 @@ class Scenes:
                 wanted = f"uint8 of shape (h, w, 3) with h and w from 1 to {LARGEST_IMAGE}"
                 raise ValueError(f"scenes: image {i} is {image.dtype} of shape {image.shape}, wanted {wanted}")
         begin, end = self.fog.T
-        if np.any((begin < 0) | ((begin >= end) & (end != 0)) | ((end == 0) & (begin != 0))):
+        if self.fog.any() and np.any((begin < 0) | ((begin >= end) & (end != 0)) | ((end == 0) & (begin != 0))):
             raise ValueError("scenes: fog must begin at 0 or later and end later than it begins, or be (0, 0)")
         if n and np.abs(np.linalg.norm(self.rotation, axis=1) - 1).max() > 1e-3:
             raise ValueError("scenes: rotations must be unit quaternions")

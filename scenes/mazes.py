@@ -48,6 +48,8 @@ from scenes.solids import SHAPES, footprint, rgb, stand
 WALL_TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
 FLOOR_TEXTURES = ("checker", "stripes", "noise")
 _WALL_SCALES = np.array([0.9 if name == "bricks" else 1.6 for name in WALL_TEXTURES], np.float32)
+_SHADES = np.array([[[0.3, 0.45]], [[0.35, 0.6]]]), np.array([[[0.88, 0.5]], [[0.92, 0.6]]])
+"""Saturation and value of the two colours of the floor and of the walls."""
 CELL, THICKNESS, WALL_HEIGHT = 2.5, 0.2, 1.4
 """Edge of a cell, from the middle of one wall to that of the next; thickness and height of walls. In metres."""
 FIRST_OBJECT = 5
@@ -256,13 +258,12 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     rotation[inner] = _ALONG[walls.upright.astype(np.int64)]
 
     floors = np.array([scenes.TEXTURES.index(name) for name in FLOOR_TEXTURES])
-    floor, wall = np.asarray(factors["floor_hue"]), np.asarray(factors["wall_hue"])
+    floor, wall = rgb(np.stack([factors["floor_hue"], factors["wall_hue"]])[..., None], *_SHADES)
     texture[first[:, 0]], scale[first[:, 0]] = floors[factors["floor_texture"]], 2.0
-    colour[first[:, 0]] = np.stack([rgb(floor, 0.3, 0.88), rgb(floor, 0.45, 0.5)], 1)
-    painted = np.stack([rgb(wall, 0.35, 0.92), rgb(wall, 0.6, 0.6)], 1)
+    colour[first[:, 0]] = floor
     for solids, of in ((outer.reshape(b, -1)[:, 1:].ravel(), np.repeat(np.arange(b), 4)), (inner, walls.maze)):
         texture[solids], scale[solids] = factors["wall_texture"][of], _WALL_SCALES[factors["wall_texture"][of]]
-        colour[solids] = painted[of]
+        colour[solids] = wall[of]
 
     shape, hue, extent, yaw = (factors[name][real] for name in ("shape", "hue", "size", "yaw"))
     stood = stand(shape, extent, *landmarks(factors)[1][real].T, yaw)

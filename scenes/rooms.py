@@ -40,6 +40,8 @@ from scenes.solids import SHAPES, footprint, rgb, stand
 WALL_TEXTURES = ("plain", "checker", "stripes", "bricks", "noise")
 FLOOR_TEXTURES = ("checker", "stripes", "noise")
 _WALL_SCALES = np.array([0.9 if name == "bricks" else 1.6 for name in WALL_TEXTURES], np.float32)
+_SHADES = np.array([[0.3, 0.45], *[[0.35, 0.6]] * 4]), np.array([[0.88, 0.5], *[[0.92, 0.6]] * 4])
+"""Saturation and value of the two colours of the floor and of each wall."""
 WALL_HEIGHT = 2.2
 FIRST_OBJECT = 5
 FOV = math.pi / 3
@@ -189,9 +191,7 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     fixed = _scenery(config)
     floor_texture = np.array([scenes.TEXTURES.index(name) for name in FLOOR_TEXTURES])[factors["floor_texture"]]
     texture = np.repeat(np.stack([floor_texture, factors["wall_texture"]], 1), (1, 4), axis=1)
-    floor, wall = factors["floor_hue"], factors["wall_hue"]
-    colour = [np.stack([rgb(floor, 0.3, 0.88), rgb(floor, 0.45, 0.5)], 1)]
-    colour += [np.stack([rgb(wall, 0.35, 0.92), rgb(wall, 0.6, 0.6)], 1)] * 4
+    hues = np.stack([factors["floor_hue"], factors["wall_hue"]], 1)[:, [0, 1, 1, 1, 1], None]
 
     arrays = {name: np.empty((offsets[-1], *value.shape[1:]), value.dtype) for name, value in fixed.items()}
     for name, value in fixed.items():
@@ -199,7 +199,7 @@ def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:
     arrays["texture"][scenery] = texture.ravel()
     scale = np.repeat(_WALL_SCALES[factors["wall_texture"], None], 4, axis=1)
     arrays["texture_scale"][(first + np.arange(1, FIRST_OBJECT)).ravel()] = scale.ravel()
-    arrays["colour"][scenery] = np.stack(colour, 1).reshape(-1, 2, 3)
+    arrays["colour"][scenery] = rgb(hues, *_SHADES).reshape(-1, 2, 3)
     for name, value in stand(shape, size, x, y, yaw).items():
         arrays[name][objects] = value
     arrays["texture"][objects] = 0

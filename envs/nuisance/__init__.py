@@ -6,6 +6,7 @@ back goes on exactly. With all strengths at 0 nothing is touched.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,7 +36,7 @@ def waves(
 
 def disturbed(factors: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which scenes are disturbed at all, bool (b,)."""
-    return np.any([factors[name] > 0 for name in nuisance.NAMES], 0)
+    return functools.reduce(np.logical_or, (factors[name] > 0 for name in nuisance.NAMES))
 
 
 def sway(

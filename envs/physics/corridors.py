@@ -10,6 +10,7 @@ import functools
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, UInt8
 
+from envs.physics import discs
 from scenes import grids
 from scenes.mazes import CELL, THICKNESS
 
@@ -31,7 +32,8 @@ def bytes_of(maze: grids.Maze) -> UInt8[np.ndarray, "b n n"]:
 
 def cell_of(position: Float64[np.ndarray, "b 2"], cells: Int[np.ndarray, " b"]) -> Int64[np.ndarray, "b 2"]:
     """Column and row of the cell that each body is in, of mazes of `cells` a side."""
-    return np.clip(np.floor(position / CELL + cells[:, None] / 2).astype(np.int64), 0, cells[:, None] - 1)
+    cell = np.floor(position / CELL + cells[:, None] / 2).astype(np.int64)
+    return np.minimum(np.maximum(cell, 0), cells[:, None] - 1)
 
 
 def middle_of(cell: Int[np.ndarray, "b 2"], cells: Int[np.ndarray, " b"]) -> Float64[np.ndarray, "b 2"]:
@@ -49,12 +51,12 @@ def clear(
     cell = cell_of(position, cells)
     middle, byte = middle_of(cell, cells), around[np.arange(len(cell)), cell[:, 0], cell[:, 1]]
     limits = _limits(radius)[byte & 15]
-    local = np.clip(position - middle, limits[:, 0], limits[:, 1])
+    local = np.minimum(np.maximum(position - middle, limits[:, 0]), limits[:, 1])
     # Of its corners, a body meets but that of the quarter of the cell it is in.
     up = (local >= 0).astype(np.int64)
     post = (2 * up - 1) * _HALF
-    away = local - np.clip(local, post - _POST, post + _POST)
-    distance = np.sqrt((away * away).sum(1))
+    away = local - np.minimum(np.maximum(local, post - _POST), post + _POST)
+    distance = discs.length(away)
     pushed = (byte >> _QUARTERS[up[:, 0], up[:, 1]] & 1 == 1) & (distance < radius)
     if pushed.any():
         local[pushed] += away[pushed] * (radius / np.maximum(distance[pushed], 1e-9) - 1)[:, None]
@@ -94,21 +96,17 @@ def slide(
     inside a cylinder after three pushes stays where it was.
     """
     out = clear(wanted, cells, around, radius)
-    rows = np.arange(len(out))
+    rows, gap = np.arange(len(out)), discs.gaps(out, centre, rim)
     for push in range(4):
-        away = out[rows, None] - centre[rows]
-        distance = np.sqrt((away * away).sum(-1))
-        depth = rim[rows] - distance
-        worst = depth.argmax(1)
-        one = np.arange(len(rows))
-        inside = depth[one, worst] > 1e-9
+        inside = (gap < -1e-9).any(1)
         if not inside.any():
             break
-        rows, worst, away, distance = rows[inside], worst[inside], away[inside], distance[inside]
+        rows, worst = rows[inside], gap[inside].argmin(1)
         if push == 3:
             out[rows] = position[rows]
             break
-        one = np.arange(len(rows))
-        outward = away[one, worst] / np.maximum(distance[one, worst], 1e-9)[:, None]
+        away = out[rows] - centre[rows, worst]
+        outward = away / np.maximum(discs.length(away), 1e-9)[:, None]
         out[rows] = clear(centre[rows, worst] + outward * rim[rows, worst][:, None], cells[rows], around[rows], radius)
+        gap = discs.gaps(out[rows], centre[rows], rim[rows])
     return out

@@ -11,12 +11,17 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 
+def length(vectors: np.ndarray) -> np.ndarray:
+    """Metres along x and y, the last axis: numpy adds up two numbers at a time faster than it sums over such short axes."""
+    x, y = vectors[..., 0], vectors[..., 1]
+    return np.sqrt(x * x + y * y)
+
+
 def gaps(
     position: Float64[np.ndarray, "b 2"], centre: Float64[np.ndarray, "b k 2"], rim: Float64[np.ndarray, "b k"]
 ) -> Float64[np.ndarray, "b k"]:
     """Metres between each body and each cylinder; infinite where there is none."""
-    away = centre - position[:, None]
-    return np.where(rim < 0, np.inf, np.sqrt((away * away).sum(-1)) - rim)
+    return np.where(rim < 0, np.inf, length(centre - position[:, None]) - rim)
 
 
 def stand(
@@ -40,7 +45,7 @@ def stand(
     """
     every, n = np.arange(len(u)), u.shape[1] // 3
     places = (u[:, : 2 * n].reshape(-1, n, 2) * 2 - 1) * half
-    away = np.linalg.norm(places[:, :, None] - centre[:, None], axis=-1)
+    away = length(places[:, :, None] - centre[:, None])
     free = ((away >= (rim + clear)[:, None]) | (rim < 0)[:, None]).all(-1)
     first = free.argmax(1)
     return places[every, first], (u[every, 2 * n + first] * 2 - 1) * math.pi, free.any(1)
@@ -59,22 +64,19 @@ def slide(
     inside something after three pushes stays where it was.
     """
     out = np.clip(wanted, -half, half)
-    rows = np.arange(len(out))
+    rows, gap = np.arange(len(out)), gaps(out, centre, rim)
     for push in range(4):
-        away = out[rows, None] - centre[rows]
-        distance = np.sqrt((away * away).sum(-1))
-        depth = rim[rows] - distance
-        worst = depth.argmax(1)
-        inside = depth[np.arange(len(rows)), worst] > 1e-9
+        inside = (gap < -1e-9).any(1)
         if not inside.any():
             break
-        rows, worst, away, distance = rows[inside], worst[inside], away[inside], distance[inside]
+        rows, worst = rows[inside], gap[inside].argmin(1)
         if push == 3:
             out[rows] = position[rows]
             break
-        one = np.arange(len(rows))
-        outward = away[one, worst] / np.maximum(distance[one, worst], 1e-9)[:, None]
+        away = out[rows] - centre[rows, worst]
+        outward = away / np.maximum(length(away), 1e-9)[:, None]
         out[rows] = np.clip(centre[rows, worst] + outward * rim[rows, worst][:, None], -half, half)
+        gap = gaps(out[rows], centre[rows], rim[rows])
     return out
 
 
@@ -93,8 +95,9 @@ def free_way(
 ) -> Float64[np.ndarray, "b h"]:
     """How many metres each body may walk along each of `h` unit vectors until it meets a cylinder or a wall."""
     away = centre - position[:, None]
-    along = np.einsum("bkd,bhd->bhk", away, heading)
-    aside2 = (away * away).sum(-1)[:, None] - along * along
+    x, y = away[..., 0], away[..., 1]
+    along = heading[..., :1] * x[:, None] + heading[..., 1:] * y[:, None]
+    aside2 = (x * x + y * y)[:, None] - along * along
     half_chord2 = np.where(rim < 0, -1.0, rim * rim)[:, None] - aside2
     meets = (half_chord2 > 0) & (along > 0)
     way = np.where(meets, np.maximum(along - np.sqrt(np.maximum(half_chord2, 0)), 0), np.inf).min(-1)
@@ -149,7 +152,7 @@ def wrap(angle: np.ndarray) -> np.ndarray:
 
 def ringed(centre: Float64[np.ndarray, "b k 2"], rim: Float64[np.ndarray, "b k"]) -> Bool[np.ndarray, " b"]:
     """Whether some of the cylinders form a ring without a gap wide enough for a body: it may close something off."""
-    distance = np.linalg.norm(centre[:, :, None] - centre[:, None], axis=-1)
+    distance = length(centre[:, :, None] - centre[:, None])
     near = (distance < rim[:, :, None] + rim[:, None]) & (rim[:, :, None] >= 0) & (rim[:, None] >= 0)
     near &= ~np.eye(rim.shape[1], dtype=bool)
     # A graph without rings is a forest: taking away leaves takes it all.

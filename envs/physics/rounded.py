@@ -23,9 +23,8 @@ def gaps(
 ) -> Float64[np.ndarray, "b k"]:
     """Metres between each body and each obstacle, negative inside; infinite where there is none."""
     beyond = np.abs(position[:, None] - middle) - box
-    outside = np.maximum(beyond, 0)
-    distance = np.sqrt((outside * outside).sum(-1)) + np.minimum(beyond.max(-1), 0)
-    return np.where(rim < 0, np.inf, distance - rim)
+    within = np.minimum(np.maximum(beyond[..., 0], beyond[..., 1]), 0)
+    return np.where(rim < 0, np.inf, discs.length(np.maximum(beyond, 0)) + within - rim)
 
 
 def slide(
@@ -42,28 +41,27 @@ def slide(
     inside something after three pushes stays where it was.
     """
     out = np.clip(wanted, -half, half)
-    rows = np.arange(len(out))
+    rows, gap = np.arange(len(out)), gaps(out, middle, box, rim)
     for push in range(4):
-        gap = gaps(out[rows], middle[rows], box[rows], rim[rows])
-        worst = gap.argmin(1)
-        inside = gap[np.arange(len(rows)), worst] < -1e-9
+        inside = (gap < -1e-9).any(1)
         if not inside.any():
             break
-        rows, worst = rows[inside], worst[inside]
+        rows, worst = rows[inside], gap[inside].argmin(1)
         if push == 3:
             out[rows] = position[rows]
             break
         away, own = out[rows] - middle[rows, worst], box[rows, worst]
         beyond = np.abs(away) - own
+        normal, edge = np.maximum(beyond, 0), np.minimum(np.abs(away), own)
         # From within the box itself the nearest way out is through its nearest side.
-        side = _AXES[beyond.argmax(1)]
-        normal = np.where((beyond < 0).all(1)[:, None], side, np.maximum(beyond, 0))
-        normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, None]
-        edge = np.where(
-            (beyond < 0).all(1)[:, None], np.where(side > 0, own, np.abs(away)), np.minimum(np.abs(away), own)
-        )
+        within = np.flatnonzero((beyond < 0).all(1))
+        if len(within):
+            side = beyond[within].argmax(1)
+            normal[within, side], edge[within, side] = 1, own[within, side]
+        normal /= np.maximum(discs.length(normal), 1e-12)[:, None]
         sign = np.where(away < 0, -1.0, 1.0)
         out[rows] = np.clip(middle[rows, worst] + sign * (edge + normal * rim[rows, worst][:, None]), -half, half)
+        gap = gaps(out[rows], middle[rows], box[rows], rim[rows])
     return out
 
 
@@ -84,8 +82,9 @@ def free_way(
     slow = np.where(np.abs(heading) < 1e-12, 1e-12, heading)[:, :, None]
     for axis in (0, 1):
         wide = (box + np.maximum(rim, 0)[..., None] * _AXES[axis])[:, None]
-        enter, leave = np.sort(np.stack([(away - wide) / slow, (away + wide) / slow]), 0)
-        enter, leave = enter.max(-1), leave.min(-1)
+        one, other = (away - wide) / slow, (away + wide) / slow
+        enter, leave = np.minimum(one, other), np.maximum(one, other)
+        enter, leave = np.maximum(enter[..., 0], enter[..., 1]), np.minimum(leave[..., 0], leave[..., 1])
         meets = (rim >= 0)[:, None] & (enter < leave) & (leave > 0)
         way = np.minimum(way, np.where(meets, np.maximum(enter, 0), np.inf).min(-1))
     return way

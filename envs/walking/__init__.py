@@ -80,19 +80,22 @@ class Eyes:
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self.drawn else None
         self._handle = None
 
-    def show(self, rows: Int[np.ndarray, " r"], factors: Mapping[str, np.ndarray]) -> None:
-        """Hand the scenes of worlds `rows`, of the `factors` of all, to the renderer; a call for nothing where nothing is
-        drawn."""
+    def show(
+        self, rows: Int[np.ndarray, " r"], factors: Mapping[str, np.ndarray]
+    ) -> tuple[Int[np.ndarray, " s"], scenes.Scenes] | None:
+        """Hand the scenes of worlds `rows`, of the `factors` of all, to the renderer; returns which worlds show new ones,
+        and those. A call for nothing where nothing is drawn."""
         if not self.drawn:
-            return
-        # Worlds that have not begun show the scene of one that has, until their turn comes.
-        first = self._handle is None
-        shown = np.where(np.isin(np.arange(self._n), rows), np.arange(self._n), rows[0]) if first else rows
-        built = self._build(shown, factors)
-        if first:
-            self._handle = self._renderer.load(built, **self._config.look, sensors=self._pictured)
-        else:
+            return None
+        if self._handle is not None:
+            built = self._build(rows, factors)
             self._handle.update(built, rows)
+            return rows, built
+        # Worlds that have not begun show the scene of one that has, until their turn comes.
+        every = np.arange(self._n)
+        built = self._build(np.where(np.isin(every, rows), every, rows[0]), factors)
+        self._handle = self._renderer.load(built, **self._config.look, sensors=self._pictured)
+        return every, built
 
     def see(
         self,
@@ -101,12 +104,14 @@ class Eyes:
         factors: Mapping[str, np.ndarray],
         index: Int[np.ndarray, " b"],
         step: Int[np.ndarray, " b"],
+        poses: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
-        """The sensors that are pictures, of worlds `rows` from `pose`; `factors`, scene `index` and `step` are of all."""
+        """The sensors that are pictures, of worlds `rows` from `pose`; `factors`, scene `index`, `step` and the `poses` of
+        solids (None: as they were built) are of all."""
         told = {name: factors[name][rows] for name in strengths.NAMES}
         build = lambda there: self._build(there, factors)
         seen_by = self._family.FOV, self._size, rows, told, index[rows], step[rows], self._sway, build
-        frames = self._handle.render(nuisance.watched(self._handle, pose, *seen_by))
+        frames = self._handle.render(nuisance.watched(self._handle, pose, *seen_by), poses)
         seen = {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
         if "depth" in self._sensors:
             seen["depth"] = np.minimum(seen["depth"], np.float32(self._far))

@@ -5,6 +5,7 @@ A new consumer names its own generator and so never disturbs an old one. Whateve
 in any batch, in any process and under any PYTHONHASHSEED.
 """
 
+import functools
 import hashlib
 
 import numpy as np
@@ -39,10 +40,14 @@ def uniform(key: int, index: Int[np.ndarray, " b"], n: int, stream: int = 0) -> 
     Source: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014), applied to the key and stream, to that and the
     index, and to that and the column: 64 well mixed bits, of which the upper 53 are used.
     """
-    start = _mix(np.array([(key + (stream + 1) * 0xD1342543DE82EF95) & _MASK], np.uint64))
-    rows = _mix(start + np.asarray(index, np.int64).view(np.uint64) * _GOLDEN)
+    rows = _mix(_start(key, stream) + np.asarray(index, np.int64).view(np.uint64) * _GOLDEN)
     bits = _mix(rows[:, None] + np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN)
     return (bits >> np.uint64(11)) * 2.0**-53
+
+
+@functools.lru_cache(maxsize=1024)
+def _start(key: int, stream: int) -> np.ndarray:
+    return _mix(np.array([(key + (stream + 1) * 0xD1342543DE82EF95) & _MASK], np.uint64))
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

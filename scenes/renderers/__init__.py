@@ -143,6 +143,6 @@ def check_flow(flow_to: tuple | None, cameras: scenes.Cameras, wanted: bool, n_s
 def check_rows(batch: scenes.Scenes, rows: np.ndarray, loaded: int) -> np.ndarray:
     """The places of `batch` among the `loaded` scenes; CaveError, in one line, if they do not fit."""
     rows = np.asarray(rows)
-    if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= loaded or len(np.unique(rows)) < len(rows):
+    if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= loaded or len(set(rows.tolist())) < len(rows):
         raise errors.CaveError(f"update: {len(batch)} scenes for rows {rows.tolist()} of {loaded}: wanted one row each")
     return rows

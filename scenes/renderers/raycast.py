@@ -9,11 +9,11 @@ Why its own threads: numba's threading layers abort when two threads launch at o
 that some machines lack; a frame is enough work to be handed to a plain thread, and numba's code lets go of the lock.
 """
 
-import concurrent.futures
 import contextlib
 import math
 import os
 import pathlib
+import queue
 import sys
 import threading
 import zlib
@@ -40,18 +40,19 @@ def version() -> int:
 _draw = frame.compiled(version())
 _find_normals, _find_flow = deferred.compiled(version())
 _start = threading.Lock()
-_pool = None
+_jobs: queue.SimpleQueue = queue.SimpleQueue()
+_n_helpers = 0
 _compiled: set[tuple] = set()
 
 
-def _forget_pool() -> None:
+def _forget_helpers() -> None:
     """A forked child has none of its parent's threads."""
-    global _pool, _start
-    _pool, _start = None, threading.Lock()
+    global _start, _jobs, _n_helpers
+    _start, _jobs, _n_helpers = threading.Lock(), queue.SimpleQueue(), 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
 def load(
@@ -123,6 +124,7 @@ class Handle:
         self._more = tuple(name for name in renderers.SENSORS if name in sensors and name not in renderers.USUAL)
         self._threads = threads
         self._buffers: dict[str, np.ndarray] = {}
+        self._kept: tuple = (None, ())
         self._lock = threading.RLock()
         self._meshes: list[scenes.Mesh] = []
         self._forest = trees.forest([])
@@ -165,6 +167,8 @@ class Handle:
         """The kernels' names of the kinds of all solids, after growing the trees of meshes that are new here."""
         kinds = self._kind.reshape(len(self._count), self._capacity)
         kinds[rows] = 0
+        if not batch.meshes:
+            return batch.kind
         wanted = [batch.meshes[i] for i in np.unique(batch.mesh[batch.mesh >= 0])]
         if any(mesh not in self._meshes for mesh in wanted):
             # Those that no scene has any longer make room.
@@ -231,6 +235,49 @@ class Handle:
             array = self._buffers[name] = array[-array.ctypes.data % 64 :]
         return array[:size].view(dtype).reshape(shape)
 
+    def _room(self, b: int, h: int, w: int, simple: bool) -> tuple:
+        """Arrays for the colours, depths and ids of so many frames; and for each thread its scratch, what it walks through
+        trees with, and what it paints triangles on. Those of the last call, where they fit."""
+        ratio, most, n_lights = self._ratio, self._capacity, self._lights.shape[1]
+        kind = (b, h, w, simple, most)
+        if self._kept[0] == kind:
+            return self._kept[1]
+        stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
+        row = -(-h * w // 4) * 3  # a frame's bytes, in numbers of four
+        frames = (
+            self._buffer("rgb", (b, row), np.uint32),
+            self._buffer("depth", (b, h * stride), np.float32),
+            self._buffer("ids", (b, h * stride), np.int32),
+        )
+        # Not more threads than there is work for: waking one costs about as much as a few small frames.
+        threads = max(1, min(self._threads, b, b * h * fine * ratio // 2**14))
+        own = (
+            self._buffer("pixels", (threads, h * ratio * fine + 3), np.int32),
+            self._buffer("small", (threads, (h * stride if ratio > 1 else 0) + 3), np.int32),
+            self._buffer("z", (threads, h * ratio * fine), np.float32),
+            self._buffer("chunk", (threads, chunks.SCRATCH), np.float32),
+            self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
+            self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
+            self._buffer("edge", (threads, 3, 5), np.float64),
+            self._buffer("windows", (threads, n_lights, most, 4), np.int32),
+            self._buffer("order", (threads, most), np.int32),
+            self._buffer("nearest", (threads, most), np.float64),
+        )
+        walks = (
+            self._buffer("pile", (threads, growth.PILE), np.int32),
+            self._buffer("near", (threads, growth.PILE), np.float32),
+        )
+        area = 0 if simple else h * ratio * fine
+        canvas = (
+            self._buffer("leaf", (threads, triangles.ROOM), np.float32),
+            self._buffer("seen", (threads, area), np.int32),
+            *(self._buffer(name, (threads, area), np.float32) for name in ("far", "first", "second")),
+        )
+        own[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
+        scratch = [[[array[i] for array in arrays] for arrays in (own, walks, canvas)] for i in range(threads)]
+        self._kept = kind, (*frames, scratch)
+        return self._kept[1]
+
     def render(
         self,
         cameras: scenes.Cameras,
@@ -261,41 +308,11 @@ class Handle:
         drawn = renderers.check_mask(mask, b)
         if out is not None:
             renderers.check_out(out, b, h, w, self._more)
-        most, n_lights = self._capacity, self._lights.shape[1]
-        stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
-        row = -(-h * w // 4) * 3  # a frame's bytes, in numbers of four
-        rgb = self._buffer("rgb", (b, row), np.uint32)
-        depth = self._buffer("depth", (b, h * stride), np.float32)
-        ids = self._buffer("ids", (b, h * stride), np.int32)
-        # Not more threads than there is work for: waking one costs about as much as a few small frames.
-        threads = max(1, min(self._threads, b, b * h * fine * ratio // 2**14))
-        scratch = (
-            self._buffer("pixels", (threads, h * ratio * fine + 3), np.int32),
-            self._buffer("small", (threads, (h * stride if ratio > 1 else 0) + 3), np.int32),
-            self._buffer("z", (threads, h * ratio * fine), np.float32),
-            self._buffer("chunk", (threads, chunks.SCRATCH), np.float32),
-            self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
-            self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
-            self._buffer("edge", (threads, 3, 5), np.float64),
-            self._buffer("windows", (threads, n_lights, most, 4), np.int32),
-            self._buffer("order", (threads, most), np.int32),
-            self._buffer("nearest", (threads, most), np.float64),
-        )
         # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled, as is that
         # without shadows.
         simple = not (self._meshes or self._images)
+        rgb, depth, ids, scratch = self._room(b, h, w, simple)
         sums = (None, None) if simple else self._sums
-        walks = (
-            self._buffer("pile", (threads, growth.PILE), np.int32),
-            self._buffer("near", (threads, growth.PILE), np.float32),
-        )
-        area = 0 if simple else h * ratio * fine
-        canvas = (
-            self._buffer("leaf", (threads, triangles.ROOM), np.float32),
-            self._buffer("seen", (threads, area), np.int32),
-            *(self._buffer(name, (threads, area), np.float32) for name in ("far", "first", "second")),
-        )
-        scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         extent = None if cameras.extent is None else float(cameras.extent)
         which, eyes, turns, *lens = lenses(cameras)
         view = (eyes, turns, drawn, float(cameras.fov), extent, h, w)
@@ -305,7 +322,7 @@ class Handle:
         rest = (which, *view, ratio, shadows, *self._wanted, *solids, self._lights, self._air, *sums)
         more: dict[str, np.ndarray] = {}
         if "albedo" in self._more:
-            more["albedo"] = self._buffer("albedo", (b, row), np.uint32)
+            more["albedo"] = self._buffer("albedo", rgb.shape, np.uint32)
             # Colour before light is what white light from everywhere shows, before a black sky.
             bare, white = self._lights[:, :0], self._buffer("white", self._air.shape, np.float32)
             white[:, :3] = 1
@@ -318,10 +335,10 @@ class Handle:
             _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
         grown = self._forest
-        left = iter(_shares(b, threads))
+        left = iter(_shares(b, len(scratch)))
 
         def work(thread: int) -> None:
-            own, walk, paint = ([array[thread] for array in arrays] for arrays in (scratch, walks, canvas))
+            own, walk, paint = scratch[thread]
             forest = None if simple else (*walk, *grown, *paint)
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
@@ -332,11 +349,11 @@ class Handle:
                 if "flow" in more:
                     _find_flow(begin, end, more["flow"], depth, ids, *motion)
 
-        _run(work, threads, (extent is None, simple, shadows, *more))
+        _run(work, len(scratch), (extent is None, simple, shadows, *more))
         arrays = {"rgb": rgb, **more}
         for name in arrays.keys() & {"rgb", "albedo"}:
             arrays[name] = arrays[name].view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)
-        arrays |= {"depth": depth.reshape(b, h, stride)[:, :, :w], "ids": ids.reshape(b, h, stride)[:, :, :w]}
+        arrays |= {"depth": depth.reshape(b, h, -1)[:, :, :w], "ids": ids.reshape(b, h, -1)[:, :, :w]}
         if out is None:
             return scenes.Frames(**arrays)
         for name, made in arrays.items():
@@ -375,15 +392,36 @@ def _announced(known: Any) -> contextlib.AbstractContextManager:
 
 def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
     """Run `work(0)` to `work(threads - 1)` at once; work of each `kind` has code of its own to be compiled."""
-    global _pool
+    global _n_helpers
+    done: queue.SimpleQueue = queue.SimpleQueue()
     with _start:
         if kind not in _compiled:
             with _announced(False):
                 work(0)
             _compiled.add(kind)
-        if threads > 1 and (_pool is None or _pool._max_workers < threads - 1):
-            _pool = concurrent.futures.ThreadPoolExecutor(threads - 1, "raycast")
-        others = [_pool.submit(work, thread) for thread in range(1, threads)]
-    work(0)
-    for other in others:
-        other.result()
+        while _n_helpers < threads - 1:
+            threading.Thread(target=_help, args=(_jobs,), name="raycast", daemon=True).start()
+            _n_helpers += 1
+    for thread in range(1, threads):
+        _jobs.put((work, thread, done))
+    try:
+        work(0)
+    finally:
+        failures = [done.get() for _ in range(1, threads)]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _help(jobs: queue.SimpleQueue) -> None:
+    """What each helping thread does; an executor's futures would cost as much as several small frames."""
+    while True:
+        _do(*jobs.get())  # nothing of it is kept while the next one is waited for
+
+
+def _do(work: Callable[[int], None], thread: int, done: queue.SimpleQueue) -> None:
+    try:
+        work(thread)
+        done.put(None)
+    except BaseException as error:
+        done.put(error)

@@ -37,6 +37,19 @@ def act(made, x, y, dx=0.0, dy=0.0):
     return made.step(np.array([[x, y, *motion]]))
 
 
+def test_scenes_that_were_drawn_ahead_are_those_of_their_episodes():
+    made = world(3)
+    split = sprites.splits(made.config)["train"]
+    for turn in range(40):
+        made.reset(np.arange(3) == turn * turn % 3)
+        if turn == 5:
+            made.reset(np.arange(3) < 2, seeds=np.array([7, 8, 9]))
+        drawn = split.sample(envs.ROOT, made.scene_index())
+        for name, value in made.factors().items():
+            np.testing.assert_array_equal(value, drawn[name])
+    assert made.episode.max() > 20
+
+
 def test_only_the_topmost_sprite_under_the_click_moves():
     made = lay([0.4, 0.45, 0.8], [0.5, 0.5, 0.5], [0.1, 0.2, 0.3])
     before = made.position.copy()

@@ -1,5 +1,6 @@
 """Meshes in the ray caster, against every triangle asked in turn, and against solids of the same shape."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -136,13 +137,15 @@ def test_ten_thousand_triangles_are_those_of_brute_force():
     check(scene_of([(ball, (1, 0.8, 1.2), (0, 0, 0), (0.6, 0, 0.8, 0))]), camera(size=24))
 
 
-def test_painted_triangles_are_those_that_rays_meet():
+@pytest.mark.parametrize("extent", [None, 3.0])
+def test_painted_triangles_are_those_that_rays_meet(extent):
     """A small picture's rays are followed through the tree; a larger one, of which they are every third, is painted."""
     scene = scene_of([(bumpy(71), (1, 0.8, 1.2), (0, 0, 0), (0.6, 0, 0.8, 0)), FLOOR])
     handle = raycast.load(scene, sensors=("rgb", "depth", "ids", "normals"))
-    small = handle.render(camera(size=16))
+    seen = lambda size: dataclasses.replace(camera(size=size), extent=extent)
+    small = handle.render(seen(16))
     few = {name: getattr(small, name).copy() for name in ("depth", "ids", "normals")}
-    many = handle.render(camera(size=48))
+    many = handle.render(seen(48))
     np.testing.assert_array_equal(many.ids[:, 1::3, 1::3], few["ids"])
     assert 0.2 < (few["ids"] == 0).mean() < 0.8
     np.testing.assert_allclose(many.depth[:, 1::3, 1::3], few["depth"], rtol=1e-5)
@@ -153,9 +156,8 @@ def test_painted_triangles_are_those_that_rays_meet():
 @pytest.mark.parametrize(("size", "painted"), [(16, False), (48, True)])
 def test_meshes_are_painted_where_that_is_cheaper(size, painted):
     forest = (None, None, *trees.forest([bumpy(71)]))
-    assert triangles.worthwhile((0, 0, size // 2, size // 2), 1.0, None, forest, 0) == painted
-    assert not triangles.worthwhile((0, 0, size - 1, size - 1), 0.0, None, forest, 0)  # some lie beside the eye
-    assert not triangles.worthwhile((0, 0, size - 1, size - 1), 1.0, 2.0, forest, 0)  # an orthographic camera's
+    assert triangles.worthwhile((0, 0, size // 2, size // 2), 1.0, forest, 0) == painted
+    assert not triangles.worthwhile((0, 0, size - 1, size - 1), 0.0, forest, 0)  # some lie beside the eye
 
 
 def bumpy(n):

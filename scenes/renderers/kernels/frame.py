@@ -202,9 +202,9 @@ def _draw_solid(
     window, ready = (0, 0, -1, -1), False
     if forest is not None and kind[k] >= MESH:
         window = outlines.solid_window(g, kind[k], look[k], height, width, step, extent)
-        ready = triangles.worthwhile(window, near, extent, forest, kind[k] - MESH)
+        ready = triangles.worthwhile(window, near, forest, kind[k] - MESH)
         if ready:
-            triangles.paint(g, look[k], window, height, width, stride, depth, forest, kind[k] - MESH)
+            triangles.paint(g, look[k], window, height, width, stride, extent, depth, forest, kind[k] - MESH)
     if shadows is not None and painted:
         _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
     even, red, green, blue = _even_light(g, len(kind), lights, air, shadows, painted, windows)

@@ -1,8 +1,9 @@
 """A mesh painted triangle by triangle, which is cheaper than looking for what each ray meets where triangles are small.
 
 The triangles are those of the leaves of its tree (`growth`). Corners are brought to the picture, sixteen at once: X and Y
-are column and row times depth Z. The ray of pixel (x, y) is then a line of points (x Z, y Z, Z), and the sides of edges
-on which it passes are signs as in `trees.walk`: triangles that share an edge agree on them, so no ray slips between them.
+are column and row times W, which is depth Z or, for an orthographic camera, 1. The ray of pixel (x, y) is then a line of
+points (x W, y W, Z), and the sides of edges on which it passes are signs as in `trees.walk`: triangles that share an edge
+agree on them, so no ray slips between them.
 """
 
 import numba
@@ -24,9 +25,9 @@ WORTH = 48
 
 
 @numba.njit(**LOOP)
-def worthwhile(window, near, extent, forest, number):
+def worthwhile(window, near, forest, number):
     """Whether to paint a mesh that fills that window of the picture, rather than to follow its rays."""
-    if extent is not None or near < outlines.NEAR:
+    if near < outlines.NEAR:
         return False
     firsts = forest[9]
     area = (window[2] - window[0] + 1) * (window[3] - window[1] + 1)
@@ -34,26 +35,26 @@ def worthwhile(window, near, extent, forest, number):
 
 
 @numba.njit(**LOOP)
-def _lens(g, size, height, width, forest, number):
+def _lens(g, size, height, width, extent, forest, number):
     """Rows that bring a point in the mesh's units to X, Y and Z, each with a constant behind."""
-    eye, ahead = outlines.middle(g, height, width, None)
+    eye, ahead = outlines.middle(g, height, width, extent)
     across, down = (float(g[6]), float(g[7]), float(g[8])), (float(g[9]), float(g[10]), float(g[11]))
     share = 1 / outlines.dot(across, across)
     columns, rows = 0.5 * width - 0.5, 0.5 * height - 0.5
-    sx, sy, sz = trees._stretches(forest, number, size)
-    x = (
-        share * across[0] + columns * ahead[0],
-        share * across[1] + columns * ahead[1],
-        share * across[2] + columns * ahead[2],
-    )
-    y = (share * down[0] + rows * ahead[0], share * down[1] + rows * ahead[1], share * down[2] + rows * ahead[2])
-    return _row(x, eye, sx, sy, sz), _row(y, eye, sx, sy, sz), _row(ahead, eye, sx, sy, sz)
+    stretch = trees._stretches(forest, number, size)
+    # Columns and rows are counted from the middle, where the eye looks, times W: part of depth, or a constant.
+    turn, shift = (1.0, 0.0) if extent is None else (0.0, 1.0)
+    x = _row(share, across, turn * columns, ahead, eye, shift * columns, stretch)
+    y = _row(share, down, turn * rows, ahead, eye, shift * rows, stretch)
+    return x, y, _row(0.0, ahead, 1.0, ahead, eye, 0.0, stretch)
 
 
 @numba.njit(**INLINE)
-def _row(axis, eye, sx, sy, sz):
-    constant = np.float32(-outlines.dot(axis, eye))
-    return np.float32(axis[0] * sx), np.float32(axis[1] * sy), np.float32(axis[2] * sz), constant
+def _row(share, own, part, ahead, eye, shift, stretch):
+    """A row along `share` times one axis and `part` times the one ahead."""
+    x, y, z = share * own[0] + part * ahead[0], share * own[1] + part * ahead[1], share * own[2] + part * ahead[2]
+    constant = np.float32(shift - outlines.dot((x, y, z), eye))
+    return np.float32(x * stretch[0]), np.float32(y * stretch[1]), np.float32(z * stretch[2]), constant
 
 
 @numba.njit(**INLINE)
@@ -68,7 +69,7 @@ def _corner(corners, i, across, down, ahead):
 
 
 @numba.njit(**LOOP)
-def paint(g, size, window, height, width, stride, depth, forest, number):
+def paint(g, size, window, height, width, stride, extent, depth, forest, number):
     """Write what of the mesh each pixel of the window sees, before `depth`: the triangle's place among the corners (-1
     for none), its depth, and the shares of two of its corners."""
     corners, firsts, leaf, seen, far, first, second = (
@@ -79,7 +80,7 @@ def paint(g, size, window, height, width, stride, depth, forest, number):
         begin, end = np.uintp(y * stride + left), np.uintp(y * stride + right + 1)
         for i in range(begin, end):
             seen[i], far[i] = np.int32(-1), depth[i]
-    across, down, ahead = _lens(g, size, height, width, forest, number)
+    across, down, ahead = _lens(g, size, height, width, extent, forest, number)
     low_x, low_y, high_x, high_y = np.float32(left), np.float32(top), np.float32(right), np.float32(bottom)
     one, two, three = WIDE, WIDE + WIDE, WIDE + WIDE + WIDE
     box = np.uintp(9) * WIDE
@@ -93,11 +94,12 @@ def paint(g, size, window, height, width, stride, depth, forest, number):
             leaf[j], leaf[one + j], leaf[two + j] = ax, ay, az
             leaf[three + j], leaf[three + one + j], leaf[three + two + j] = bx, by, bz
             leaf[three + three + j], leaf[three + three + one + j], leaf[three + three + two + j] = cx, cy, cz
-            # One division for three.
-            ab = az * bz
-            inverse = ONE / (ab * cz)
-            wa, wb, wc = inverse * bz * cz, inverse * az * cz, inverse * ab
-            ax, ay, bx, by, cx, cy = ax * wa, ay * wa, bx * wb, by * wb, cx * wc, cy * wc
+            if extent is None:
+                # One division for three.
+                ab = az * bz
+                inverse = ONE / (ab * cz)
+                wa, wb, wc = inverse * bz * cz, inverse * az * cz, inverse * ab
+                ax, ay, bx, by, cx, cy = ax * wa, ay * wa, bx * wb, by * wb, cx * wc, cy * wc
             x0, x1 = max(min(min(ax, bx), cx) - SLOP, low_x), min(max(max(ax, bx), cx) + SLOP, high_x)
             y0, y1 = max(min(min(ay, by), cy) - SLOP, low_y), min(max(max(ay, by), cy) + SLOP, high_y)
             x0, y0, x1, y1 = -floor(-x0), -floor(-y0), floor(x1), floor(y1)
@@ -108,24 +110,25 @@ def paint(g, size, window, height, width, stride, depth, forest, number):
         while hits != 0:
             j = np.uintp(trees._lowest(hits))
             hits = np.int32(hits & np.int32(hits - np.int32(1)))
-            _paint_one(leaf, j, np.int32(n * growth.WIDE + j), stride, seen, far, first, second)
+            _paint_one(leaf, j, np.int32(n * growth.WIDE + j), stride, extent, seen, far, first, second)
 
 
 @numba.njit(**LOOP)
-def _paint_one(leaf, j, name, stride, seen, far, first, second):
+def _paint_one(leaf, j, name, stride, extent, seen, far, first, second):
     """Paint one triangle of a leaf."""
     ax, ay, az = leaf[j], leaf[WIDE + j], leaf[np.uintp(2) * WIDE + j]
     bx, by, bz = leaf[np.uintp(3) * WIDE + j], leaf[np.uintp(4) * WIDE + j], leaf[np.uintp(5) * WIDE + j]
     cx, cy, cz = leaf[np.uintp(6) * WIDE + j], leaf[np.uintp(7) * WIDE + j], leaf[np.uintp(8) * WIDE + j]
     x0, y0 = np.int64(leaf[np.uintp(9) * WIDE + j]), np.int64(leaf[np.uintp(10) * WIDE + j])
     x1, y1 = np.int64(leaf[np.uintp(11) * WIDE + j]), np.int64(leaf[np.uintp(12) * WIDE + j])
+    wa, wb, wc = (az, bz, cz) if extent is None else (ONE, ONE, ONE)
     for y in range(y0, y1 + 1):
         fy = np.float32(y)
-        qa, qb, qc = ay - fy * az, by - fy * bz, cy - fy * cz
+        qa, qb, qc = ay - fy * wa, by - fy * wb, cy - fy * wc
         row = np.uintp(y * stride)
         for x in range(np.uintp(x0), np.uintp(x1 + 1)):
             fx, i = np.float32(np.int32(x)), row + x
-            u, v, w = trees._sides(ax - fx * az, qa, bx - fx * bz, qb, cx - fx * cz, qc)
+            u, v, w = trees._sides(ax - fx * wa, qa, bx - fx * wb, qb, cx - fx * wc, qc)
             whole = u + v + w
             share = ONE / whole
             t, before = (u * az + v * bz + w * cz) * share, far[i]
