@@ -50,9 +50,11 @@ LITTLE = Range(fixed=0.01, drawn=(0.005, 0.015), new=((0.02, 0.03),))
 """Of bodies, which friction draws into one another: in 16 s, to no less than a tenth of their distance."""
 _LIMITS = {
     "radius": (1e-3, 100.0), "mass": (1e-3, 100.0), "length": (1e-3, 100.0), "friction": (0.0, 100.0),
-    "gravity": (0.0, 100.0), "stiffness": (0.0, 100.0), "hue": (0.0, 1.0), "saturation": (0.0, 1.0),
+    "gravity": (0.0, 100.0), "stiffness": (0.0, 100.0), "hue": (0.0, 1.0), "saturation": (0.0, 1.0), "sense": (-1, 1),
 }  # fmt: skip
 """What an intervention may ask for."""
+_LASTING = (*DYNAMICS, "n_objects", "hue", "saturation")
+"""Factors that hold while an episode runs; all others say how it begins."""
 _NOISE = seeds.derive(envs.ROOT, "motion", "noise")
 _ENDS = 1e30
 """Beyond any number that is observed: Gymnasium frowns on spaces without ends."""
@@ -235,10 +237,9 @@ def world(system: System, module: str) -> type[envs.World]:
             name = module.rpartition(".")[2]
             self._split, size = envs.settle(name, splits(system, config), split, size, config.image_size)
             rods = system.n if getattr(config, "rods", False) else 0
-            ground = balls.SLATE if config.coloured else balls.BLACK
-            self._stage = stage.Stage(
-                n, system.n, rods, extent(system, config), size, sensors, ground, config.renderer, config.look
-            )
+            ground, side = balls.SLATE if config.coloured else balls.BLACK, extent(system, config)
+            self._half = side / 2
+            self._stage = stage.Stage(n, system.n, rods, side, size, sensors, ground, config.renderer, config.look)
             sensor_spaces = self._stage.spaces() | {
                 "goal": spaces.Box(0.0, 1.0, (0,)),
                 "action": spaces.Box(0.0, 1.0, (1,)),
@@ -250,11 +251,37 @@ def world(system: System, module: str) -> type[envs.World]:
         def begin(self, rows, index, factors):
             """Draw masses, constants and a start."""
             drawn = self._split.sample(envs.ROOT, index)
-            limits = {name: _LIMITS.get(name, (-100.0, 100.0)) for name in drawn} | {"n_objects": (system.n, system.n)}
-            drawn |= interventions.checked(self.name, factors or {}, drawn, limits)
-            self._keep(rows, drawn)
+            if factors is not None:
+                drawn = self._mixed(rows, drawn, factors)
             self.y[rows] = np.concatenate(system.start(drawn), 1)
             self.action[rows] = 0
+            self._take(rows, drawn)
+
+        def change(self, rows, factors):
+            """Change what moves and by which law; positions and momenta, angles and not places of pendulums, stay."""
+            before = {name: value[rows] for name, value in self._factors.items()}
+            drawn = self._mixed(rows, before, factors)
+            for name in sorted(drawn.keys() - set(_LASTING)):
+                moved = (drawn[name] != before[name]).reshape(len(rows), -1).any(1)
+                if moved.any():
+                    row = int(rows[np.argmax(moved)])
+                    raise self._refusal(row, f"{name} says how an episode begins, which it has done; give it to reset")
+            self._take(rows, drawn)
+
+        def _mixed(self, rows: np.ndarray, drawn: dict, factors: dict) -> dict[str, np.ndarray]:
+            """Factors of some worlds with those that were asked for in their place."""
+            limits = {name: _LIMITS.get(name, (-100.0, 100.0)) for name in drawn} | {"n_objects": (system.n, system.n)}
+            drawn = drawn | interventions.checked(self.name, factors, drawn, limits)
+            rods = drawn["length"].sum(1) if "length" in drawn else 0.0
+            faults = {"a ball would not fit into the picture": rods + ball(drawn["mass"]).max(1) > self._half}
+            if "sense" in drawn:
+                faults["bodies that turn in no sense would meet"] = drawn["sense"] == 0
+            self._refuse(rows, faults)
+            return drawn
+
+        def _take(self, rows: np.ndarray, drawn: dict) -> None:
+            """Let worlds `rows` have factors that are known to be sound."""
+            self._keep(rows, drawn)
             self._stage.show(rows, ball(drawn["mass"]), drawn["hue"], drawn["saturation"], drawn.get("length"))
 
         def advance(self, actions):

@@ -298,9 +298,83 @@ def test_options_that_make_no_sense_are_refused(options, told):
         envs.module("springs").Config(**options)
 
 
-def test_interventions_that_make_no_sense_are_refused():
-    world = worlds("two_body", 2)
-    mass = world.factors()["mass"]
-    for factor, value in (("mass", -mass), ("gravity", np.full(2, np.nan)), ("n_objects", np.array([1, 2]))):
-        with pytest.raises(errors.CaveError, match=f"two_body: factor {factor}"):
-            world.reset(factors={factor: value})
+@pytest.mark.parametrize(
+    ("name", "factors", "told"),
+    [
+        ("two_body", {"mass": np.array([[1, 1], [-1, 1]])}, "two_body: factor mass must be a number from 0.001 to 100"),
+        ("two_body", {"gravity": np.array([1, np.nan])}, "two_body: factor gravity of a world must be finite"),
+        (
+            "two_body",
+            {"n_objects": np.array([1, 2])},
+            "two_body: factor n_objects must be an integer from 2 to 2, not 1",
+        ),
+        (
+            "two_body",
+            {"sense": np.array([1, 0])},
+            r"two_body, world 1 \(seed 1.*bodies that turn in no sense would meet",
+        ),
+        (
+            "pendulum",
+            {"length": np.array([[1], [5]])},
+            r"pendulum, world 1 \(seed 1.*a ball would not fit into the picture",
+        ),
+        (
+            "springs",
+            {"mass": np.array([[0.5], [50]])},
+            r"springs, world 1 \(seed 1.*a ball would not fit into the picture",
+        ),
+        ("springs", {"gravity": np.ones(2)}, "unknown factor of springs 'gravity'"),
+    ],
+)
+def test_interventions_that_make_no_sense_are_refused_and_nothing_changes(name, factors, told):
+    world = worlds(name, 2, sensors=("state", "image"))
+    with pytest.raises(errors.CaveError, match=told):
+        world.reset(factors=factors)
+    world.reset()
+    world.step(world.random())
+    before, seen = world.state_dict(), world.observe()
+    with pytest.raises(errors.CaveError, match=told) as caught:
+        world.intervene(factors)
+    assert "\n" not in str(caught.value)
+    assert all(np.array_equal(before[key], value) for key, value in world.state_dict().items())
+    assert all(np.array_equal(seen[key], value) for key, value in world.observe().items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_says_how_an_episode_begins_is_refused_while_it_runs(name):
+    world = worlds(name, 2)
+    for factor in set(world.factors()) - {*motion.DYNAMICS, "n_objects", "hue", "saturation"}:
+        other = world.factors()[factor]
+        other[1] *= 2 if factor == "radius" else -1
+        with pytest.raises(errors.CaveError, match=f"{factor} says how an episode begins.*give it to reset"):
+            world.intervene({factor: other})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_changed_law_holds_from_now_on_for_the_worlds_that_are_meant(name):
+    """The rest of the episode is that of a world with the other law from the state in which the change found it."""
+    world, left = (worlds(name, 3, sensors=envs.SENSORS, parameters="drawn") for _ in range(2))
+    run(world, 5), run(left, 5)
+    constant, found = envs.module(name).SYSTEM.constant, world.y.copy()
+    factors = {constant: world.factors()[constant] * 1.5, "mass": world.factors()["mass"] * 0.5}
+    factors |= {"friction": np.full(3, 0.02), "saturation": np.full_like(factors["mass"], 0.85)}
+    before, energy = world.observe(), world.energy()
+    world.intervene(factors, np.array([True, True, False]))
+    seen = world.observe()
+    assert np.array_equal(world.y, found) and (world.energy()[:2] != energy[:2]).all()
+    np.testing.assert_array_equal(seen["state"][:, -1], world.energy().astype(np.float32))
+    changed = (seen["image"] != before["image"]).any((1, 2, 3))
+    assert changed.tolist() == [True, True, False] and (np.ptp(seen["image"][0].astype(int), axis=-1) > 50).any()
+    system, parameters = envs.module(name).SYSTEM, left._parameters()
+    k = factors["mass"].shape[1]
+    parameters[:2, 0], parameters[:2, 1], parameters[:2, 2 : 2 + k] = factors[constant][:2], 0.02, factors["mass"][:2]
+    state, kept = world.state_dict(), found.copy()
+    run(world, 5)
+    for _ in range(5):
+        assert hamiltonian.advance(system.law, system.n, parameters, kept, world.config.time_step).all()
+    np.testing.assert_array_equal(world.y, kept)
+    again = worlds(name, 3, seed=50, sensors=envs.SENSORS, parameters="drawn")
+    again.load_state_dict(state)
+    assert all(np.array_equal(again.observe()[sensor], seen[sensor]) for sensor in envs.SENSORS)
+    world.reset()
+    assert (world.factors()["friction"] == 0).all() and (world.factors()["saturation"] == 0).all()
