@@ -4,12 +4,13 @@
 
 Description: a ball of mass m on a rod of length l without weight, which hangs from the middle of the picture: H = p^2 /
 2 m l^2 + m g l (1 - cos q). Only the ball is drawn, an even disc whose area is its mass; with `rods`, the rod behind
-it, too. The system is that of Toth et al., "Hamiltonian Generative Networks" (ICLR 2020; pendulum of its table 1: m =
-0.5, l = 1, g = 3, radius 1.3 to 2.3, 30 frames of 32 x 32, 0.125 s apart) and, with `parameters="drawn"`, `coloured`
-and `friction`, that of Botev et al., "Which priors matter? Benchmarking models for learning latent dynamics" (NeurIPS
-2021; PENDULUM_COLORS_FRICTION of their published suite: m 0.5 to 1.5, l 0.5 to 1, g 3 to 4, friction 0.05). Differs:
-the anchor is never moved, hues are drawn from all that training allows instead of from six, and the picture is as wide
-as its splits need.
+it, too. The system is that of Toth et al., "Hamiltonian Generative Networks" (ICLR 2020; m = 0.5, l = 1, g = 3, radius
+1.3 to 2.3, 30 frames of 32 x 32, 0.125 s apart, numbers as in the code of its replication, Balsells Rodas et al., "[Re]
+Hamiltonian Generative Networks" (ReScience C, 2021)) and, with `parameters="drawn"`, `coloured` and `friction`, that of
+Botev et al., "Which priors matter? Benchmarking models for learning latent dynamics" (NeurIPS 2021;
+PENDULUM_COLORS_FRICTION of their published suite: m 0.5 to 1.5, l 0.5 to 1, g 3 to 4, friction 0.05). Differs: the
+anchor is never moved, hues are drawn from all that training allows instead of from six, and the picture is as wide as
+its splits need.
 
 Actions: one, 0, which does nothing.
 

@@ -4,11 +4,12 @@
 
 Description: a ball of mass m hangs on a spring of stiffness k, without weight: H = p^2 / 2m + k q^2 / 2. Only the ball
 is drawn, an even disc whose area is its mass, at height q in the middle of the picture. The system is that of Toth et
-al., "Hamiltonian Generative Networks" (ICLR 2020; mass-spring of its table 1: m = 0.5, k = 2, radius 0.1 to 1, 30
-frames of 32 x 32, 0.125 s apart) and, with `parameters="drawn"`, `coloured` and `friction`, that of Botev et al.,
-"Which priors matter? Benchmarking models for learning latent dynamics" (NeurIPS 2021; MASS_SPRING_COLORS_FRICTION of
-their published suite: m 0.2 to 1, friction 0.05). Differs: stiffness is drawn too (theirs stays 2), the anchor is never
-moved, hues are drawn from all that training allows instead of from six, and the picture is as wide as its splits need.
+al., "Hamiltonian Generative Networks" (ICLR 2020; m = 0.5, k = 2, radius 0.1 to 1, 30 frames of 32 x 32, 0.125 s apart,
+numbers as in the code of its replication, Balsells Rodas et al., "[Re] Hamiltonian Generative Networks" (ReScience C,
+2021)) and, with `parameters="drawn"`, `coloured` and `friction`, that of Botev et al., "Which priors matter?
+Benchmarking models for learning latent dynamics" (NeurIPS 2021; MASS_SPRING_COLORS_FRICTION of their published suite: m
+0.2 to 1, friction 0.05). Differs: stiffness is drawn too (theirs stays 2), the anchor is never moved, hues are drawn
+from all that training allows instead of from six, and the picture is as wide as its splits need.
 
 Actions: one, 0, which does nothing.
 

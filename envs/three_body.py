@@ -4,8 +4,9 @@
 
 Description: three bodies in a plane that attract one another: H is the sum of |p|^2 / 2 m, less g m m' / |q - q'| for
 every pair. Only the bodies are drawn, even discs whose areas are their masses. The system is that of Toth et al.,
-"Hamiltonian Generative Networks" (ICLR 2020; three-body of its table 1: m = 1, g = 1, radius 0.9 to 1.2, noise 0.2, 30
-frames of 32 x 32, 0.125 s apart), after Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019).
+"Hamiltonian Generative Networks" (ICLR 2020; m = 1, g = 1, radius 0.9 to 1.2, 30 frames of 32 x 32, 0.125 s apart,
+numbers as in the code of its replication, Balsells Rodas et al., "[Re] Hamiltonian Generative Networks" (ReScience C,
+2021)), after Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019; the kicks of 0.2, in their published code).
 `parameters="drawn"`, `coloured` and `friction` are as Botev et al., "Which priors matter? Benchmarking models for
 learning latent dynamics" (NeurIPS 2021) have them for two bodies. Differs: orbits are nearly those of Lagrange's
 triangle for any masses and g, in either sense; friction is less (0.05 would soon draw bodies into one another); the
@@ -48,7 +49,7 @@ from scenes import factors as fa
 STREAMS, FOV, DYNAMICS = motion.STREAMS, motion.FOV, motion.DYNAMICS
 
 KICK = 0.2
-"""Largest change of a component of a body's speed, as a part of it (Toth et al.)."""
+"""Largest change of a component of a body's speed, as a part of it (Greydanus et al.)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

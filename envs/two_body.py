@@ -4,13 +4,14 @@
 
 Description: two bodies in a plane that attract one another: H = |p1|^2 / 2 m1 + |p2|^2 / 2 m2 - g m1 m2 / |q1 - q2|.
 Only the bodies are drawn, even discs whose areas are their masses. The system is that of Toth et al., "Hamiltonian
-Generative Networks" (ICLR 2020; two-body of its table 1: m = 1, g = 1, radius 0.5 to 1.5, 30 frames of 32 x 32, 0.125 s
-apart), after Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019), and, with `parameters="drawn"`, `coloured`
-and `friction`, that of Botev et al., "Which priors matter? Benchmarking models for learning latent dynamics" (NeurIPS
-2021; TWO_BODY_COLORS of their published suite: m and g 0.5 to 1.5). Differs: orbits are nearly circular for any masses
-and g (theirs for equal ones), in either sense; friction is less (0.05 would soon draw bodies into one another); `kick`
-is uniform, of the normal one's standard deviation; hues are drawn from all that training allows instead of from six;
-and the picture is as wide as its splits need.
+Generative Networks" (ICLR 2020; m = 1, g = 1, radius 0.5 to 1.5, 30 frames of 32 x 32, 0.125 s apart, numbers as in the
+code of its replication, Balsells Rodas et al., "[Re] Hamiltonian Generative Networks" (ReScience C, 2021)), after
+Greydanus et al., "Hamiltonian Neural Networks" (NeurIPS 2019; the kick of 0.05, in their published code), and, with
+`parameters="drawn"`, `coloured` and `friction`, that of Botev et al., "Which priors matter? Benchmarking models for
+learning latent dynamics" (NeurIPS 2021; TWO_BODY_COLORS of their published suite: m and g 0.5 to 1.5). Differs: orbits
+are nearly circular for any masses and g (theirs for equal ones), in either sense; friction is less (0.05 would soon
+draw bodies into one another); `kick` is uniform, of the normal one's standard deviation; hues are drawn from all that
+training allows instead of from six; and the picture is as wide as its splits need.
 
 Actions: one, 0, which does nothing.
 
@@ -48,7 +49,7 @@ from scenes import factors as fa
 STREAMS, FOV, DYNAMICS = motion.STREAMS, motion.FOV, motion.DYNAMICS
 
 KICK = 0.05 * math.sqrt(3)
-"""Largest change of the circular orbit's speed, as a part of it: uniform, with the standard deviation of Toth et al."""
+"""Largest change of the circular orbit's speed, as a part of it: uniform, of the standard deviation in Greydanus et al."""
 _APOAPSIS = (1 + KICK) ** 2 / (2 - (1 + KICK) ** 2)
 """Largest distance of an orbit that begins so fast, as a multiple of where it began."""
 
