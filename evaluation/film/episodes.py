@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 import agents
 import envs
@@ -82,9 +83,19 @@ def _frame(policy, split, step, row, total, above_it, imagined, fresh: bool) -> 
         remarks.append(f"{policy.card['encoder_name']}: nothing here imagines what it has not seen")
     else:
         remarks.append("nothing seen yet" if fresh else "this view, before it was seen, from those before it")
-    goal = step.sensors["goal"][row]
-    is_colour = getattr(step.world.config, "goal", "") == "colour"
-    wanted = "" if not len(goal) else "goal" if is_colour else f"goal {int(goal.argmax())}"
+    wanted, colour = told(step.world, step.sensors["goal"][row])
     foot = f"episode {row + 1}   reward {step.rewards[row]:+.2f}   return {total:+.2f}   "
     foot += "reached   " if step.success[row] else "time is up   " if step.truncated[row] else ""
-    return panels.compose([*pictures, imagined], titles, remarks, f"{foot}{wanted}", patch=goal if is_colour else None)
+    return panels.compose([*pictures, imagined], titles, remarks, f"{foot}{wanted}", patch=colour)
+
+
+def told(world: envs.World, goal: Float32[np.ndarray, " d"]) -> tuple[str, Float32[np.ndarray, " 3"] | None]:
+    """What a goal is, in words, and the colour that it names, if it names one; the numbers beside it say where."""
+    by, named, colour = getattr(world.config, "goal", ""), [], None
+    if by == "colour":
+        colour, goal = goal[:3], goal[3:]
+    elif by == "shape":
+        shapes = envs.module(world.name).family.SHAPES
+        named, goal = [shapes[goal[: len(shapes)].argmax()]], goal[len(shapes) :]
+    words = [*named, *(f"{number:.2f}" for number in goal)]
+    return " ".join(["goal", *words] if words or colour is not None else []), colour

@@ -1,12 +1,15 @@
 """Films: panels, and a writer that leaves either a good file or none."""
 
+import dataclasses
 import os
+import re
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
 import agents
+import envs
 from agents import ppo
 from agents.training import loop
 from envs import gymnasium
@@ -113,6 +116,27 @@ def test_panels_enlarge_without_smoothing_and_show_the_goal():
     assert (frame[panels.HEAD + panels.SIDE :] == (255, 0, 0)).all(-1).any()
     plain = panels.compose([picture, None], ["a", "b"], ["", "imagines nothing"], "goal")
     assert not (plain[panels.HEAD + panels.SIDE :] == (255, 0, 0)).all(-1).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words", "is_colour"),
+    [
+        ("rooms", {}, r"goal", True),
+        ("rooms", {"goal": "shape"}, r"goal (box|sphere|capsule|cylinder|cone|ellipsoid|torus)", False),
+        ("tabletop", {}, r"goal -?0\.\d\d -?0\.\d\d", True),
+        ("tabletop", {"goal": "shape"}, r"goal (box|brick|sphere|cylinder|capsule) -?0\.\d\d -?0\.\d\d", False),
+        ("reach", {}, r"goal -?\d\.\d\d -?\d\.\d\d \d\.\d\d", False),
+        ("sprites", {"task": "goal-finding"}, r"goal 0\.\d\d 0\.\d\d", False),
+        ("collect", {}, r"", False),
+    ],
+)
+def test_films_say_what_the_goal_is(name, options, words, is_colour):
+    world = envs.make(name, dataclasses.replace(envs.module(name).Config.tiny(), **options), 3, sensors=("goal",))
+    world.reset()
+    for goal in world.observe()["goal"]:
+        wanted, colour = episodes.told(world, goal)
+        assert re.fullmatch(words, wanted) and (colour is not None) == is_colour
+        assert colour is None or np.array_equal(colour, goal[:3])
 
 
 def test_from_above_the_agent_is_where_it_is_and_points_where_it_looks():
