@@ -28,8 +28,9 @@ Start: the arm at rest in any posture of a wide range, its palm at least 0.25 m 
 End: the ball is reached (terminated) or `max_steps` have passed (truncated).
 
 Splits: those of `scenes.arms`: train, test, new-colours, new-targets, new-camera, new-light, new-masses, new-friction,
-recombination; and other-simulator, what training has but moved by the simulator that `simulator` does not name (where
-PyBullet is installed).
+recombination, and nuisance-easy and nuisance-hard, in which the camera sways around the pose that is told, colours drift,
+the light turns and flickers, and sky and patterns change (`envs.nuisance`); and other-simulator, what training has but
+moved by the simulator that `simulator` does not name (where PyBullet is installed).
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
-from envs import interventions
+from envs import interventions, nuisance
 from envs.physics import arms, simulators
 from scenes import arms as family
 from scenes import factors as fa
@@ -56,6 +57,8 @@ REACH = (0.2, 0.88)
 """Metres from the shoulder between which a ball can be reached."""
 _APART = 0.25
 """Metres between palm and ball at a start, at least."""
+_SWAY = 0.5
+"""Most metres by which a camera that is disturbed leaves its place."""
 _ATTEMPTS = 64
 _PLAYER_GAIN, _PLAYER_DAMPING = 4.0, 0.1
 """Of the scripted player: how much of the way it wants to go in a second, and what keeps it calm where the arm is straight."""
@@ -133,7 +136,8 @@ def views(
         raise errors.unknown("split", split, known)
     batch = family.build(config.scenery, known[split].sample(seed, index))
     poses = family.ring_poses if config.cameras == "ring" else family.free_poses
-    return batch, poses(config.scenery, seeds.derive(seed, "views", split), index, n_views)
+    key = seeds.derive(seed, "views", split)
+    return nuisance.seen(batch, poses(config.scenery, key, index, n_views), key, index, _SWAY)
 
 
 def tour(config: Config, n: int) -> Float32[np.ndarray, "{n} 5"]:
@@ -285,12 +289,19 @@ class World(envs.World):
         if self._wanted:
             position, rotation = self._solids
             position[rows], rotation[rows] = family.place(posture, target)
-            cameras = scenes.cameras_from_poses(pose, FOV, *self.size, rows)
+            cameras = self._eyes(pose, rows)
             frames = self._handle.render(cameras, (position.reshape(-1, 3), rotation.reshape(-1, 4)))
             out |= {"image": frames.rgb, "depth": frames.depth, "ids": frames.ids}
         if "depth" in self.sensors:
             out["depth"] = np.minimum(out["depth"], np.float32(self._far))
         return {sensor: out[sensor] for sensor in self.sensors}
+
+    def _eyes(self, pose: np.ndarray, rows: np.ndarray) -> scenes.Cameras:
+        """Cameras of worlds `rows`, which sway where they are disturbed."""
+        told = {name: self._factors[name][rows] for name in family.nuisance.NAMES}
+        build = lambda at: family.build(self.config.scenery, {name: v[at] for name, v in self._factors.items()})
+        index, steps = self.scene_index()[rows], self.steps[rows]
+        return nuisance.watched(self._handle, pose, FOV, self.size, rows, told, index, steps, _SWAY, build)
 
     def scenes(self) -> scenes.Scenes:
         """The scenes as they are now."""

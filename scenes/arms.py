@@ -9,7 +9,8 @@ are like are told with the other factors and leave the picture as it is.
 
 Splits: train; test, fresh draws of it; and, outside training: new-colours (of the target), new-targets (to the left),
 new-camera (further round), new-light (low, and high), new-masses (a heavier arm), new-friction (smooth joints),
-recombination (a third of the targets' hues is never seen in one third of the places: another one for each).
+recombination (a third of the targets' hues is never seen in one third of the places: another one for each). Nuisance-easy
+and nuisance-hard are as training, but what is seen of an episode is disturbed, a little or much (`scenes.factors.nuisance`).
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from jaxtyping import Float32
 import scenes
 from scenes import factors as fa
 from scenes import robots, viewpoints
+from scenes.factors import nuisance
 from scenes.kit import errors, seeds
 from scenes.solids import rgb
 
@@ -43,12 +45,12 @@ BALL = 0.07
 FIRST_OBJECT = 1 + len(robots.SOLIDS)
 JOINTS = tuple(f"joint_{i + 1}" for i in range(robots.N))
 DYNAMICS = ("mass", "damping", "friction")
+"""Factors that say how the arm moves: each multiplies what `scenes.robots` says."""
 INTANGIBLE = True
 """The ball is a place to reach and no body: links, too, pass through one another."""
-"""Factors that say how the arm moves: each multiplies what `scenes.robots` says."""
 NUISANCE = (
     "floor_hue", "floor_texture", "arm_hue", "arm_texture", "light_azimuth", "light_elevation",
-    "camera_azimuth", "camera_elevation", "camera_distance",
+    "camera_azimuth", "camera_elevation", "camera_distance", *nuisance.NAMES,
 )  # fmt: skip
 """Factors that are none of the business of whoever reaches for something."""
 LIMITS = {
@@ -57,7 +59,7 @@ LIMITS = {
     "camera_elevation": (-0.2, 1.5), "camera_distance": (1.5, 3.9),
     "mass": (0.5, 3.0), "damping": (0.0, 3.0), "friction": (0.0, 3.0),
     "n_objects": (1, 1), "hue": (0.0, 1.0), "distance": (0.0, 2.0), "height": (0.0, 2.5),
-} | dict(zip(JOINTS, (link.limits for link in robots.LINKS), strict=True))  # fmt: skip
+} | nuisance.LIMITS | dict(zip(JOINTS, (link.limits for link in robots.LINKS), strict=True))  # fmt: skip
 """Least and largest values of factors that a scene can be built of, whatever splits draw."""
 _FRONT = {
     "camera_azimuth": fa.Interval(-0.35, 0.35),
@@ -109,10 +111,11 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         **dict(zip(JOINTS, (fa.Interval(*link.start) for link in robots.LINKS), strict=True)),
     }
 
-    def split(name, novel=(), looks=seen, some=None, of=None, **other):
+    def split(name, novel=(), looks=seen, some=None, of=None, disturbed=nuisance.CALM, **other):
         scene = [fa.box(**(whole | {key: side})) for key, sides in other.items() for side in sides]
         scene = functools.reduce(operator.or_, scene) if scene else fa.box(**whole)
-        return fa.Split(name, scene, fa.Repeat(fa.Finite((1,)), looks * away, some and some * away, 1), of, novel)
+        ball = fa.Repeat(fa.Finite((1,)), looks * away, some and some * away, 1)
+        return fa.Split(name, scene * disturbed, ball, of, novel)
 
     made = [
         split("train"),
@@ -124,6 +127,8 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         split("new-masses", ("mass",), mass=(fa.Interval(1.4, 1.7),)),
         split("new-friction", ("friction",), friction=(fa.Interval(0.0, 0.3),)),
         split("recombination", ("hue", "azimuth"), hues * right, held_out),
+        split("nuisance-easy", nuisance.NAMES, disturbed=nuisance.EASY),
+        split("nuisance-hard", nuisance.NAMES, disturbed=nuisance.HARD),
     ]
     made = {one.name: one for one in made}
     fa.check_splits(made)
@@ -157,8 +162,8 @@ def build(config: Config, factors: Mapping[str, np.ndarray], posture: robots.Pos
 
     Factors of shape (b,), in radians and metres: floor_hue, floor_texture, arm_hue, arm_texture (indices into
     `FLOOR_TEXTURES` and `ARM_TEXTURES`), light_azimuth, light_elevation (of the sun), joint_1 to joint_9; of shape (b, 1):
-    hue, azimuth, distance, height of the target, seen from the arm's foot. Those of the camera and `DYNAMICS` are told with
-    them.
+    hue, azimuth, distance, height of the target, seen from the arm's foot. Those of the camera, of `nuisance` and `DYNAMICS`
+    are told with them.
 
     Args:
         config: Of the family.

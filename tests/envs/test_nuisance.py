@@ -25,8 +25,8 @@ def batch_of(percent):
     return family.build(family.Config(), drawn | factors_of(percent))
 
 
-def world_of(split, n=3, seed=4, sensors=envs.SENSORS):
-    world = envs.make("rooms", rooms.Config(), n, split, seed, sensors, (24, 24))
+def world_of(split, n=3, seed=4, sensors=envs.SENSORS, name="rooms"):
+    world = envs.make(name, envs.module(name).Config(), n, split, seed, sensors, (24, 24))
     world.reset()
     return world
 
@@ -77,9 +77,10 @@ def test_a_rolled_camera_sees_what_was_right_below():
         np.testing.assert_allclose((scenes.rotation_matrices(cameras.rotation[0]).T @ right)[:2], seen, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["rooms", "reach"])
 @pytest.mark.parametrize("split", ["nuisance-easy", "nuisance-hard"])
-def test_it_touches_pictures_and_nothing_else(split):
-    world, calm = world_of(split), world_of("train")
+def test_it_touches_pictures_and_nothing_else(split, name):
+    world, calm = world_of(split, name=name), world_of("train", name=name)
     calm.reset(seeds=world.seeds, factors=world.factors() | factors_of(0, 3))
     state = world.state_dict()
     calm.load_state_dict(state | {f"factors.{name}": np.zeros(3, np.int64) for name in strengths.NAMES})
