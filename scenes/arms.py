@@ -16,7 +16,6 @@ and nuisance-hard are as training, but what is seen of an episode is disturbed, 
 import dataclasses
 import functools
 import math
-import operator
 import types
 from collections.abc import Mapping
 
@@ -27,7 +26,7 @@ import scenes
 from scenes import factors as fa
 from scenes import robots, viewpoints
 from scenes.factors import nuisance
-from scenes.kit import errors, seeds
+from scenes.kit import seeds
 from scenes.solids import rgb
 
 FLOOR_TEXTURES = ("plain", "checker", "stripes", "noise")
@@ -84,18 +83,11 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     Raises:
         errors.CaveError: the options leave a split empty.
     """
-    for low, high in config.new_hues:
-        if not 0 <= low < high <= 1:
-            raise errors.CaveError(f"arms: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
-    circle = fa.box(hue=fa.Interval(0.0, 1.0))
-    new_hues = functools.reduce(
-        operator.or_, (fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues), circle - circle
-    )
-    hues = circle - new_hues
+    hues, new_hues = fa.hues("arms", config.new_hues)
     right, left = fa.box(azimuth=fa.Interval(-1.2, 0.4)), fa.box(azimuth=fa.Interval(0.4, 1.2))
     away = fa.box(distance=fa.Interval(0.4, 0.7), height=fa.Interval(0.65, 1.35))
     pairs = [hue * place for hue, place in zip(fa.cut(hues, 3), fa.cut(right, 3), strict=True)]
-    held_out = functools.reduce(operator.or_, pairs)
+    held_out = fa.union(*pairs)
     seen = hues * right - held_out
     whole = {
         "floor_hue": fa.Interval(0.0, 1.0),
@@ -113,7 +105,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
 
     def split(name, novel=(), looks=seen, some=None, of=None, disturbed=nuisance.CALM, **other):
         scene = [fa.box(**(whole | {key: side})) for key, sides in other.items() for side in sides]
-        scene = functools.reduce(operator.or_, scene) if scene else fa.box(**whole)
+        scene = fa.union(*scene) if scene else fa.box(**whole)
         ball = fa.Repeat(fa.Finite((1,)), looks * away, some and some * away, 1)
         return fa.Split(name, scene * disturbed, ball, of, novel)
 

@@ -24,7 +24,6 @@ Solids of a scene, in order: 0 the ground, then the parts along the chain.
 
 import dataclasses
 import functools
-import operator
 import types
 from collections.abc import Mapping
 from typing import Literal
@@ -70,9 +69,6 @@ def _check(config: Config) -> None:
     for shape in config.new_shapes:
         if shape not in chains.shapes(config.n_parts):
             raise errors.unknown(f"shape of {config.n_parts} parts", shape, chains.shapes(config.n_parts))
-    for low, high in config.new_hues:
-        if not 0 <= low < high <= 1:
-            raise errors.CaveError(f"blocks: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
 
 
 @functools.lru_cache(maxsize=64)
@@ -86,10 +82,8 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     known = chains.shapes(config.n_parts)
     every = fa.box(walk=fa.Finite(chains.walks(config.n_parts).tolist()))
     old = [fa.box(walk=fa.Finite(found)) for shape, found in known.items() if shape not in config.new_shapes]
-    walks = _union(every - every, *old)
-    circle = fa.box(hue=fa.Interval(0.0, 1.0))
-    new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
-    hues = circle - new_hues
+    walks = fa.union(every - every, *old)
+    hues, new_hues = fa.hues("blocks", config.new_hues)
     other = next(n for n in COUNTS if n != config.n_parts)
     larger = fa.box(walk=fa.Finite(chains.walks(other).tolist()))
     rest = stages.scenery()
@@ -103,7 +97,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     # Each training shape is denied one band of hues, another one each: the pairs of `recombination`.
     looks = walks * hues
     pairs = [shape * band for shape, band in zip(old, fa.cut(hues, max(len(old), 2)))]
-    held_out = _union(looks - looks, *pairs)
+    held_out = fa.union(looks - looks, *pairs)
     seen = looks - held_out
     made = [
         split("train", looks=seen),
@@ -116,10 +110,6 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     made = {one.name: one for one in made}
     fa.check_splits(made)
     return types.MappingProxyType(made)
-
-
-def _union(*parts: fa.Distribution) -> fa.Distribution:
-    return functools.reduce(operator.or_, parts)
 
 
 def places(factors: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "b 7 3"]:

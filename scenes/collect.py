@@ -32,7 +32,6 @@ Solids of a scene, in order: those of `scenes.solids.furniture` (floor, walls, f
 import dataclasses
 import functools
 import math
-import operator
 import types
 from collections.abc import Mapping
 
@@ -164,7 +163,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         style=fa.Finite(map(STYLES.index, styles)), things=fa.Finite(map(SETS.index, sets))
     )
     pairs = pair(config.styles, config.things)
-    held_out = _union(pairs - pairs, *(pair((style,), (kinds,)) for style, kinds in config.held_out))
+    held_out = fa.union(pairs - pairs, *(pair((style,), (kinds,)) for style, kinds in config.held_out))
     new_rooms = pair(config.new_styles, config.things)
 
     whole, half_turn, tint = fa.Interval(-1.0, 1.0), fa.Finite(range(2)), fa.Interval(-0.04, 0.04)
@@ -179,7 +178,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     place = square(-inner, inner) - square(middle - reach, middle + reach) - square(-middle - reach, reach - middle)
     body = place * fa.box(size=fa.Interval(*SIZES), yaw=fa.Interval(0.0, 2 * math.pi))
     old_tints = fa.box(tint=fa.Interval(-0.03, 0.03))
-    new_tints = _union(*(fa.box(tint=fa.Interval(*ends)) for ends in NEW_TINTS))
+    new_tints = fa.union(*(fa.box(tint=fa.Interval(*ends)) for ends in NEW_TINTS))
     width = config.n_good + config.n_bad + 4
 
     def split(name, novel=(), rooms=pairs - held_out, tints=old_tints, more=(0,), of=None, disturbed=nuisance.CALM):
@@ -203,10 +202,6 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     made = {one.name: one for one in made}
     fa.check_splits(made)
     return types.MappingProxyType(made)
-
-
-def _union(*parts: fa.Distribution) -> fa.Distribution:
-    return functools.reduce(operator.or_, parts)
 
 
 def _fit(gap: float, a: Mapping, b: Mapping) -> np.ndarray:

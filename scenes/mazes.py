@@ -31,7 +31,6 @@ within (`scenes.grids`), as many as the maze happens to have.
 import dataclasses
 import functools
 import math
-import operator
 import types
 from collections.abc import Mapping
 
@@ -112,16 +111,10 @@ def most_cells(config: Config) -> int:
 
 
 def _check(config: Config) -> None:
-    for shape in config.new_shapes:
-        if shape not in SHAPES:
-            raise errors.unknown("shape", shape, SHAPES)
     errors.within("mazes", config, {"n_objects": (2, 6), "hue_gap": (0.0, 0.5)})
     low, high = config.cells
     if not 3 <= low <= high <= 32:
         raise errors.CaveError(f"mazes: cells are {low} to {high}, wanted fewest and most, from 3 to 32", errors.USAGE)
-    for low, high in config.new_hues:
-        if not 0 <= low < high <= 1:
-            raise errors.CaveError(f"mazes: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
 
 
 @functools.lru_cache(maxsize=64)
@@ -132,17 +125,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         errors.CaveError: the options leave a split empty, or make one leak; factor and witness are named.
     """
     _check(config)
-    old = [i for i, shape in enumerate(SHAPES) if shape not in config.new_shapes]
-    shapes = fa.box(shape=fa.Finite(old))
-    new_shapes = fa.box(shape=fa.Finite(range(len(SHAPES)))) - shapes
-    circle = fa.box(hue=fa.Interval(0.0, 1.0))
-    new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
-    hues = circle - new_hues
-    looks = shapes * hues
-    # Each training shape is denied one band of hues, another one each: the pairs of `recombination`.
-    pairs = [fa.box(shape=fa.Finite((i,))) * band for i, band in zip(old, fa.cut(hues, len(old)))]
-    held_out = _union(looks - looks, *pairs)
-    seen = looks - held_out
+    known = fa.looks("mazes", SHAPES, config.new_shapes, config.new_hues)
     place = fa.box(east=fa.Interval(0.0, 1.0), north=fa.Interval(0.0, 1.0))
     east = place & fa.box(east=fa.Interval(_EAST, 1.0))
     rest = fa.box(size=fa.Interval(*SIZES), yaw=fa.Interval(0.0, 2 * math.pi), corner=fa.Finite(range(4)))
@@ -162,7 +145,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     fits = functools.partial(_fit, 1 / least, config.hue_gap)
 
     def split(
-        name, novel=(), looks=seen, place=place - east, count=few, some=None, of=None, cells=sizes[0],
+        name, novel=(), looks=known.train, place=place - east, count=few, some=None, of=None, cells=sizes[0],
         openness=(0.0, 0.2), disturbed=nuisance.CALM,
     ):  # fmt: skip
         some = some and some * place * rest
@@ -173,23 +156,19 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     made = [
         split("train"),
         split("test", of="train"),
-        split("new-colours", ("hue",), looks=shapes * new_hues),
-        split("new-shapes", ("shape",), looks=new_shapes * hues),
+        split("new-colours", ("hue",), looks=known.new_hues),
+        split("new-shapes", ("shape",), looks=known.new_shapes),
         split("more-objects", ("n_objects",), count=many),
         split("new-layout", ("east",), place=east),
         split("larger", ("cells",), cells=sizes[1]),
         split("open", ("openness",), openness=(0.4, 0.6)),
-        split("recombination", ("shape", "hue"), looks=looks, some=held_out),
+        split("recombination", ("shape", "hue"), looks=known.either, some=known.held_out),
         split("nuisance-easy", nuisance.NAMES, disturbed=nuisance.EASY),
         split("nuisance-hard", nuisance.NAMES, disturbed=nuisance.HARD),
     ]
     made = {one.name: one for one in made}
     fa.check_splits(made)
     return types.MappingProxyType(made)
-
-
-def _union(*parts: fa.Distribution) -> fa.Distribution:
-    return functools.reduce(operator.or_, parts)
 
 
 def _fit(cell: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:

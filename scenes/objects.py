@@ -24,7 +24,6 @@ Solids of a scene, in order: 0 the ground, then the object.
 import dataclasses
 import functools
 import math
-import operator
 import types
 from collections.abc import Mapping
 from typing import Literal
@@ -84,12 +83,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     """
     if config.solids not in ("superquadrics", "csg"):
         raise errors.unknown("solids of objects", config.solids, ("superquadrics", "csg"))
-    for low, high in config.new_hues:
-        if not 0 <= low < high <= 1:
-            raise errors.CaveError(f"objects: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
-    circle = fa.box(hue=fa.Interval(0.0, 1.0))
-    new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
-    hues = circle - new_hues
+    hues, new_hues = fa.hues("objects", config.new_hues)
     made = _composites(hues, new_hues) if config.solids == "csg" else _superquadrics(hues, new_hues)
     made = {one.name: one for one in made}
     fa.check_splits(made)
@@ -100,13 +94,13 @@ def _superquadrics(hues: fa.Distribution, new_hues: fa.Distribution) -> list[fa.
     middle = sum(EXPONENTS) / 2
     halves = [fa.Interval(EXPONENTS[0], middle), fa.Interval(middle, EXPONENTS[1])]
     kinds = [fa.box(north=north, east=east) for north in halves for east in halves]
-    known = _union(*kinds)
+    known = fa.union(*kinds)
     old, new = fa.Interval(*EXPONENTS), fa.Interval(*PINCHED)
-    pinched = _union(*(fa.box(north=north, east=east) for north, east in ((new, old), (old, new), (new, new))))
+    pinched = fa.union(*(fa.box(north=north, east=east) for north, east in ((new, old), (old, new), (new, new))))
     # Boxes, cylinders, cushions and ellipsoids are denied one band of hues each: the pairs of `recombination`.
     looks = known * hues
     pairs = [kind * band for kind, band in zip(kinds, fa.cut(hues, len(kinds)))]
-    held_out = _union(looks - looks, *pairs)
+    held_out = fa.union(looks - looks, *pairs)
     seen = looks - held_out
     side, long = fa.Interval(*SIZES), fa.Interval(SIZES[1], LONG)
     across = fa.box(size_x=side, size_y=side, yaw=fa.Interval(0.0, 2 * math.pi))
@@ -131,7 +125,7 @@ def _composites(hues: fa.Distribution, new_hues: fa.Distribution) -> list[fa.Spl
     known = composites.operations() - twice
     # Each operation of the second part is denied one band of hues: the pairs of `recombination`.
     bands = fa.cut(hues, len(csg.OPERATIONS))
-    held_out = _union(*((known & fa.box(operation_b=fa.Finite((i,)))) * band for i, band in enumerate(bands)))
+    held_out = fa.union(*((known & fa.box(operation_b=fa.Finite((i,)))) * band for i, band in enumerate(bands)))
     seen = known * hues - held_out
     first, yaw = composites.first(), fa.box(yaw=fa.Interval(0.0, 2 * math.pi))
 
@@ -147,10 +141,6 @@ def _composites(hues: fa.Distribution, new_hues: fa.Distribution) -> list[fa.Spl
         split("new-sizes", ("length_a",), first=composites.longer()),
         split("recombination", ("operation_b", "hue"), looks=held_out),
     ]
-
-
-def _union(*parts: fa.Distribution) -> fa.Distribution:
-    return functools.reduce(operator.or_, parts)
 
 
 def build(config: Config, factors: Mapping[str, np.ndarray]) -> scenes.Scenes:

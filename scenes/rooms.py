@@ -23,7 +23,6 @@ Solids of a scene, in order: 0 the floor, 1 to 4 the walls at +x, -x, +y, -y, th
 import dataclasses
 import functools
 import math
-import operator
 import types
 from collections.abc import Mapping
 
@@ -89,17 +88,6 @@ class Config:
     """Intervals of hue, within [0, 1), kept for the split `new-colours`."""
 
 
-def _check(config: Config) -> None:
-    for shape in config.new_shapes:
-        if shape not in SHAPES:
-            raise errors.unknown("shape", shape, SHAPES)
-    limits = {"n_objects": (1, 12), "side": (4.0, 100.0), "gap": (0.0, 2.0), "hue_gap": (0.0, 0.5)}
-    errors.within("rooms", config, limits)
-    for low, high in config.new_hues:
-        if not 0 <= low < high <= 1:
-            raise errors.CaveError(f"rooms: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
-
-
 @functools.lru_cache(maxsize=64)
 def splits(config: Config) -> Mapping[str, fa.Split]:
     """The splits by name, proved disjoint from training (or within it) from their distributions.
@@ -107,22 +95,13 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     Raises:
         errors.CaveError: the options leave a split empty, or make one leak; factor and witness are named.
     """
-    _check(config)
-    old = [i for i, shape in enumerate(SHAPES) if shape not in config.new_shapes]
-    shapes = fa.box(shape=fa.Finite(old))
-    new_shapes = fa.box(shape=fa.Finite(range(len(SHAPES)))) - shapes
-    circle = fa.box(hue=fa.Interval(0.0, 1.0))
-    new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
-    hues = circle - new_hues
-    looks = shapes * hues
-    # Each training shape is denied one band of hues, another one each: the pairs of `recombination`.
-    pairs = [fa.box(shape=fa.Finite((i,))) * band for i, band in zip(old, fa.cut(hues, len(old)))]
-    held_out = _union(looks - looks, *pairs)
-    seen = looks - held_out
+    limits = {"n_objects": (1, 12), "side": (4.0, 100.0), "gap": (0.0, 2.0), "hue_gap": (0.0, 0.5)}
+    errors.within("rooms", config, limits)
+    known = fa.looks("rooms", SHAPES, config.new_shapes, config.new_hues)
     unit = config.side / 7
     arms = [(2.0, 0.9), (0.9, 2.0), (1.5, 1.5)]
     places = [fa.box(x=fa.Interval(-x * unit, x * unit), y=fa.Interval(-y * unit, y * unit)) for x, y in arms]
-    place = _union(*places)
+    place = fa.union(*places)
     east = place & fa.box(x=fa.Interval(0.5 * unit, 2.0 * unit))
     west = place - east
     rest = fa.box(size=fa.Interval(*SIZES), yaw=fa.Interval(0.0, 2 * math.pi))
@@ -137,7 +116,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     most = config.n_objects
     few, many = fa.Finite(range(1, most + 1)), fa.Finite(range(most + 1, most + 4))
 
-    def split(name, novel=(), looks=seen, place=west, count=few, some=None, of=None, disturbed=nuisance.CALM):
+    def split(name, novel=(), looks=known.train, place=west, count=few, some=None, of=None, disturbed=nuisance.CALM):
         some = some and some * place * rest
         fits = functools.partial(_fit, config.gap, config.hue_gap)
         return fa.Split(
@@ -147,21 +126,17 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     made = [
         split("train"),
         split("test", of="train"),
-        split("new-colours", ("hue",), looks=shapes * new_hues),
-        split("new-shapes", ("shape",), looks=new_shapes * hues),
+        split("new-colours", ("hue",), looks=known.new_hues),
+        split("new-shapes", ("shape",), looks=known.new_shapes),
         split("more-objects", ("n_objects",), count=many),
         split("new-layout", ("x", "y"), place=east),
-        split("recombination", ("shape", "hue"), looks=looks, some=held_out),
+        split("recombination", ("shape", "hue"), looks=known.either, some=known.held_out),
         split("nuisance-easy", nuisance.NAMES, disturbed=nuisance.EASY),
         split("nuisance-hard", nuisance.NAMES, disturbed=nuisance.HARD),
     ]
     made = {one.name: one for one in made}
     fa.check_splits(made)
     return types.MappingProxyType(made)
-
-
-def _union(*parts: fa.Distribution) -> fa.Distribution:
-    return functools.reduce(operator.or_, parts)
 
 
 def _fit(gap: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:

@@ -32,7 +32,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import operator
 import types
 from collections.abc import Mapping
 from typing import Literal
@@ -170,7 +169,7 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
                 pairs[role] = kinds[i % len(kinds)] * hue
             elif role != "distractor":
                 parts = [kind * part for kind, part in zip(kinds, fa.cut(hue, len(kinds)))]
-                pairs[role] = functools.reduce(operator.or_, parts)
+                pairs[role] = fa.union(*parts)
 
     everywhere = fa.box(x=fa.Interval(0.1, 0.9), y=fa.Interval(0.1, 0.9))
     corner = fa.box(x=fa.Interval(0.5, 0.9), y=fa.Interval(0.5, 0.9))

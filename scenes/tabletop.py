@@ -26,7 +26,6 @@ Solids of a scene, in order: 0 the ground, 1 the table's leg, 2 its top, then th
 import dataclasses
 import functools
 import math
-import operator
 import types
 from collections.abc import Mapping
 
@@ -110,16 +109,6 @@ class Config:
     """Intervals of hue, within [0, 1), kept for the split `new-colours`."""
 
 
-def _check(config: Config) -> None:
-    for shape in config.new_shapes:
-        if shape not in SHAPES:
-            raise errors.unknown("shape", shape, SHAPES)
-    errors.within("tabletop", config, {"n_objects": (1, 4), "gap": (0.0, 0.1), "hue_gap": (0.0, 0.5)})
-    for low, high in config.new_hues:
-        if not 0 <= low < high <= 1:
-            raise errors.CaveError(f"tabletop: new_hues has ({low}, {high}), wanted 0 <= low < high <= 1", errors.USAGE)
-
-
 @functools.lru_cache(maxsize=64)
 def splits(config: Config) -> Mapping[str, fa.Split]:
     """The splits by name, proved disjoint from training (or within it) from their distributions.
@@ -127,18 +116,8 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     Raises:
         errors.CaveError: the options leave a split empty, or make one leak; factor and witness are named.
     """
-    _check(config)
-    old = [i for i, shape in enumerate(SHAPES) if shape not in config.new_shapes]
-    shapes = fa.box(shape=fa.Finite(old))
-    new_shapes = fa.box(shape=fa.Finite(range(len(SHAPES)))) - shapes
-    circle = fa.box(hue=fa.Interval(0.0, 1.0))
-    new_hues = _union(circle - circle, *(fa.box(hue=fa.Interval(*ends)) for ends in config.new_hues))
-    hues = circle - new_hues
-    looks = shapes * hues
-    # Each training shape is denied one band of hues, another one each: the pairs of `recombination`.
-    pairs = [fa.box(shape=fa.Finite((i,))) * band for i, band in zip(old, fa.cut(hues, len(old)))]
-    held_out = _union(looks - looks, *pairs)
-    seen = looks - held_out
+    errors.within("tabletop", config, {"n_objects": (1, 4), "gap": (0.0, 0.1), "hue_gap": (0.0, 0.5)})
+    known = fa.looks("tabletop", SHAPES, config.new_shapes, config.new_hues)
     square = fa.Interval(-REACH, REACH)
     turn = fa.Interval(0.0, 2 * math.pi)
     place = fa.box(x=square, y=square, yaw=turn, tilt=fa.Interval(-1.5, 1.5), size=fa.Interval(*SIZES))
@@ -149,14 +128,14 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
         light_azimuth=fa.Interval(0.0, 2 * math.pi),
         light_elevation=fa.Interval(0.5, 1.2),
     )
-    either = lambda name, *ranges: _union(*(fa.box(**{name: fa.Interval(*ends)}) for ends in ranges))
+    either = lambda name, *ranges: fa.union(*(fa.box(**{name: fa.Interval(*ends)}) for ends in ranges))
     most = config.n_objects
     few, many = fa.Finite(range(1, most + 1)), fa.Finite(range(most + 1, most + 4))
 
     usual = either("friction", FRICTIONS), either("density", DENSITIES)
     other = either("friction", SLIPPERY, ROUGH), either("density", LIGHT, HEAVY)
 
-    def split(name, novel=(), looks=seen, count=few, some=None, of=None, disturbed=nuisance.CALM, moves=usual):
+    def split(name, novel=(), looks=known.train, count=few, some=None, of=None, disturbed=nuisance.CALM, moves=usual):
         friction, own = moves[0], place * moves[1]
         fits = functools.partial(_fit, config.gap, config.hue_gap)
         bodies = fa.Repeat(count, looks * own, some and some * own, most + 3, fits)
@@ -165,21 +144,17 @@ def splits(config: Config) -> Mapping[str, fa.Split]:
     made = [
         split("train"),
         split("test", of="train"),
-        split("new-colours", ("hue",), looks=shapes * new_hues),
-        split("new-shapes", ("shape",), looks=new_shapes * hues),
+        split("new-colours", ("hue",), looks=known.new_hues),
+        split("new-shapes", ("shape",), looks=known.new_shapes),
         split("more-objects", ("n_objects",), count=many),
         split("dynamics", DYNAMICS, moves=other),
-        split("recombination", ("shape", "hue"), looks=looks, some=held_out),
+        split("recombination", ("shape", "hue"), looks=known.either, some=known.held_out),
         split("nuisance-easy", nuisance.NAMES, disturbed=nuisance.EASY),
         split("nuisance-hard", nuisance.NAMES, disturbed=nuisance.HARD),
     ]
     made = {one.name: one for one in made}
     fa.check_splits(made)
     return types.MappingProxyType(made)
-
-
-def _union(*parts: fa.Distribution) -> fa.Distribution:
-    return functools.reduce(operator.or_, parts)
 
 
 def _fit(gap: float, hue_gap: float, a: Mapping, b: Mapping) -> np.ndarray:

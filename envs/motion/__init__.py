@@ -182,7 +182,7 @@ def _box(name: str, numbers: Range, fixed: bool) -> fa.Distribution:
 
 
 def _union(name: str, intervals: tuple[tuple[float, float], ...]) -> fa.Distribution:
-    return functools.reduce(operator.or_, (fa.box(**{name: fa.Interval(*ends)}) for ends in intervals))
+    return fa.union(*(fa.box(**{name: fa.Interval(*ends)}) for ends in intervals))
 
 
 def _product(parts: list[fa.Distribution]) -> fa.Distribution:

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -275,6 +276,11 @@ def mixture(parts: Iterable[tuple[float, Distribution]]) -> Distribution:
         boxes += part.boxes
         masses += [weight * mass / total for mass in part.masses]
     return Distribution(names, tuple(boxes), tuple(masses))
+
+
+def union(*parts: Distribution) -> Distribution:
+    """What any of one or more distributions over the same factors contains, each point once."""
+    return functools.reduce(operator.or_, parts)
 
 
 def cut(distribution: Distribution, n: int) -> list[Distribution]:
