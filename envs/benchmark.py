@@ -35,14 +35,10 @@ def main(argv: list[str]) -> list[speed.Row]:
     """Measure what a command line asks for, and print it as a table; returns its rows."""
     if argv[:1] == ["pybullet"]:
         return bullet.main(argv[1:])
-    if argv[:1] == ["simulators"]:
+    if argv[:1] in (["simulators"], ["tables"]):
         from envs.speed import simulators  # here, since it is MuJoCo's
 
-        return simulators.main(argv[1:])
-    if argv[:1] == ["tables"]:
-        from envs.speed import tables  # here, since it is MuJoCo's
-
-        return tables.main(argv[1:])
+        return simulators.main(argv[0], argv[1:])
     name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
     module = plugins.load("envs", name, "environment")
     if hasattr(module, "family"):

@@ -169,7 +169,7 @@ def test_an_arm_whose_worker_dies_goes_on_in_another_as_if_nothing_had_been(fres
 def test_simulators_come_apart_by_and_by(capsys, tmp_path):
     pytest.importorskip("pybullet")
     out = tmp_path / "apart.json"
-    rows = benchmark.main(["simulators", "--n-arms", "4", "--steps", "1", "10", "--rounds", "1", "--json", str(out)])
+    rows = benchmark.main(["simulators", "--n-worlds", "4", "--steps", "10", "1", "--rounds", "1", "--json", str(out)])
     assert [row.part for row in rows] == ["physics"] * 2 and all(row.rate > 0 for row in rows)
     first, later = json.loads(out.read_text())["apart"]
     told = capsys.readouterr().out

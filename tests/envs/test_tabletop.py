@@ -13,7 +13,7 @@ import scenes
 from envs import pushing, tabletop
 from envs.physics import tables
 from envs.physics.tables import mujoco as ours
-from envs.speed import tables as gap
+from envs.speed import simulators
 from scenes import renderers
 from scenes import tabletop as family
 from scenes.kit import errors
@@ -346,7 +346,7 @@ BULLET = dataclasses.replace(PLACED, simulator="pybullet")
 
 @pybullet
 def test_both_simulators_move_bodies_alike():
-    apart, come = gap.difference((20, 40), 12, "train", 3)
+    apart, come = simulators.pushed((20, 40), 12, 3)
     assert np.median(apart[:, 1]) < 0.03 < np.median(come[:, 1])
     assert apart[:, 1].max() > 1e-4, "two simulators cannot agree so well"
 
