@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Float64, Int32, UInt8
 
 import scenes
 from envs.physics import looks
@@ -57,18 +57,34 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class States:
-    """Where the solids of a stage are in `b` states; made by `Stage.states`."""
+    """Where the bodies of a stage are in `b` states; made by `Stage.states`. Solids are placed when they are asked for, so
+    that all states that are drawn together are worked out together."""
 
-    position: Float32[np.ndarray, "b n 3"]
-    rotation: Float32[np.ndarray, "b n 4"]
+    stage: "Stage"
+    frames: Float64[np.ndarray, "b f 7"]
+    """Poses of bases and links as PyBullet has them: place, then quaternion x y z w."""
 
     def __len__(self) -> int:
-        return len(self.position)
+        return len(self.frames)
+
+    @property
+    def position(self) -> Float32[np.ndarray, "b n 3"]:
+        """Of the solids."""
+        return self._solids[0]
+
+    @property
+    def rotation(self) -> Float32[np.ndarray, "b n 4"]:
+        """Of the solids."""
+        return self._solids[1]
+
+    @functools.cached_property
+    def _solids(self) -> tuple[Float32[np.ndarray, "b n 3"], Float32[np.ndarray, "b n 4"]]:
+        return self.stage._placed(self.frames)
 
 
 def stack(states: Sequence[States]) -> States:
     """States of one stage, taken one after another, as one."""
-    return States(np.concatenate([s.position for s in states]), np.concatenate([s.rotation for s in states]))
+    return States(states[0].stage, np.concatenate([s.frames for s in states]))
 
 
 def load_urdf(
@@ -186,7 +202,9 @@ class Stage:
         """... and of its link `link[k]`, -1 for the base."""
         self._kind = np.array([scenes.KINDS.index(shape.kind) for shape in shapes], np.int32)
         self._size = column("size", np.float32, 3)
-        self._place, self._turn = column("position", np.float64, 3), column("rotation", np.float64, 4)
+        self._moving, self._turning = looks.carried(
+            column("position", np.float64, 3), column("rotation", np.float64, 4)
+        )
         self._colour, self._period = column("colours", np.float32, 2, 3), column("period", np.float32)
         self._texture = np.array([scenes.TEXTURES.index(shape.texture) for shape in shapes], np.int32)
         self._images = tuple({id(shape.image): shape.image for shape in shapes if shape.image is not None}.values())
@@ -213,13 +231,19 @@ class Stage:
             clients: Other clients that hold the same bodies, loaded in the same order: a state of each.
         """
         chosen = [self.client] if clients is None else [clients] if isinstance(clients, int) else list(clients)
-        frames = np.array([self._frames(client) for client in chosen], np.float64).reshape(len(chosen), -1, 7)
+        return States(
+            self, np.array([self._frames(client) for client in chosen], np.float64).reshape(len(chosen), -1, 7)
+        )
+
+    def _placed(
+        self, frames: Float64[np.ndarray, "b f 7"]
+    ) -> tuple[Float32[np.ndarray, "b n 3"], Float32[np.ndarray, "b n 4"]]:
+        """Places and quaternions (w x y z) of the solids."""
         frames = frames[:, self._frame]
-        position, (x, y, z, w) = frames[..., :3], np.moveaxis(frames[..., 3:], -1, 0)
-        rotation = np.stack([w, x, y, z], -1)
-        moved = np.einsum("bnij,nj->bni", scenes.rotation_matrices(rotation), self._place)
-        turned = looks.product(rotation, self._turn)
-        return States((position + moved).astype(np.float32), turned.astype(np.float32))
+        turn = frames[..., [6, 3, 4, 5]]
+        moved = np.einsum("nijk,bnj,bnk->bni", self._moving, turn, turn)
+        turned = np.einsum("nij,bnj->bni", self._turning, turn)
+        return (frames[..., :3] + moved).astype(np.float32), turned.astype(np.float32)
 
     def _frames(self, client: int) -> list[tuple[float, ...]]:
         made = []
