@@ -10,8 +10,7 @@ and for many states at once `stage.states()` after each step, `stack` of them, `
 PyBullet, which ends the process over a bad mesh, is handed only what was read, checked and written anew.
 
 What is kept: boxes, spheres, cylinders, capsules and meshes of all bodies and links, their colours, checkers and pictures
-on flat ground, and the light of PyBullet's own software renderer (TinyRenderer). A mesh that shows a picture is drawn in
-parts of a few colours, cut along its faces. What is not kept: gloss; transparency (what has any opacity is drawn solid, as
+on meshes, and the light of PyBullet's own software renderer (TinyRenderer). What is not kept: gloss; transparency (what has any opacity is drawn solid, as
 there); pictures that `changeVisualShape` put on a shape, which PyBullet does not give back; planes without a mesh, which
 TinyRenderer does not draw either; soft bodies and meshes made of arrays, of which PyBullet does not tell the looks.
 """
@@ -48,7 +47,6 @@ LIGHT = (-50.0, 30.0, 100.0)
 """Where TinyRenderer's light comes from, unless told otherwise."""
 AMBIENT, DIFFUSE = 0.6, 0.35
 """Its strengths."""
-_MOST_COLOURS = 64
 _KINDS = {
     pybullet.GEOM_BOX: "box", pybullet.GEOM_SPHERE: "sphere", pybullet.GEOM_CYLINDER: "cylinder",
     pybullet.GEOM_CAPSULE: "capsule", pybullet.GEOM_MESH: "mesh",
@@ -173,13 +171,12 @@ class Stage:
     Args:
         client: Number of the physics client, as `pybullet.connect` gave it.
         bodies: Which bodies are drawn; by default all.
-        colours: Most colours that are told apart on a mesh that shows a picture; each is a solid to draw. 1: its mean.
 
     Raises:
         errors.CaveError: the client does not answer, a body is not there, or a shape cannot be drawn.
     """
 
-    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None, colours: int = looks.COLOURS):
+    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None):
         if not pybullet.isConnected(client):
             raise errors.CaveError(
                 f"there is no physics client {client}: give what pybullet.connect gave", errors.USAGE
@@ -189,11 +186,9 @@ class Stage:
         for body in bodies:
             if body not in there:
                 raise errors.CaveError(f"body {body} is not there: choose from {there}", errors.USAGE)
-        if not 1 <= colours <= _MOST_COLOURS:
-            raise errors.CaveError(f"colours is {colours}, wanted 1 to {_MOST_COLOURS}", errors.USAGE)
         self.client = client
         found = [pybullet.getVisualShapeData(body, physicsClientId=client) for body in bodies]
-        shapes = [shape for data in found for given in data for shape in _read(given, colours)]
+        shapes = [shape for data in found for given in data for shape in _read(given)]
         n = len(shapes)
         column = lambda name, dtype, *shape: np.array([getattr(s, name) for s in shapes], dtype).reshape(n, *shape)
         self.body: Int32[np.ndarray, " n"] = column("body", np.int32)
@@ -437,7 +432,7 @@ def _spread(projection: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(p[0]), float(p[5])
 
 
-def _read(given: tuple[Any, ...], most: int) -> list[_Shape]:
+def _read(given: tuple[Any, ...]) -> list[_Shape]:
     """What is drawn of an entry of `pybullet.getVisualShapeData`; nothing where it is not seen."""
     body, link, type_, size, file, place, turn, rgba = given[:8]
     what = f"body {body}, link {link}"
@@ -456,18 +451,20 @@ def _read(given: tuple[Any, ...], most: int) -> list[_Shape]:
             raise errors.CaveError(
                 f"{what}: its mesh is of no file ({name[:80]!r}), of which PyBullet does not tell the looks"
             )
-        look = looks.of_file(name, tuple(bool(x < 0) for x in size), most)
+        look = looks.of_file(name, tuple(bool(x < 0) for x in size))
         size, plane = np.abs(size), look.plane
         shape = functools.partial(_Shape, body, link, rotation=turn)
-        if plane is None or min(size[:2]) == 0:
-            return [shape("mesh", size, place, colours=colours * part.colour, mesh=part.mesh) for part in look.parts]
+        # What is not square would have a pattern that is not as high as it is wide.
+        if plane is None or min(size[:2]) == 0 or (plane.texture != "plain" and not math.isclose(size[0], size[1])):
+            texture = "plain" if look.image is None else "image"
+            return [shape("mesh", size, place, colours=colours, texture=texture, image=look.image, mesh=look.mesh)]
         # A flat rectangle lies off its own middle by `centre`.
         middle = np.asarray(place) + scenes.rotation_matrices(np.array(turn)) @ (plane.centre * size)
         edges = np.array([*(plane.half * size[:2]), 0.0])
-        texture, period, shown, image = plane.texture, plane.period * float(size[0]), plane.colours, plane.image
-        if not math.isclose(size[0], size[1]):  # its pattern is not as high as it is wide
-            texture, shown, image = "plain", look.mean, None
-        return [shape("plane", edges, middle, colours=colours * shown, texture=texture, period=period, image=image)]
+        period, image = plane.period * float(size[0]), plane.image
+        return [
+            shape("plane", edges, middle, colours=colours * plane.colours, texture=plane.texture, period=period, image=image)
+        ]
     if kind == "box":
         size = [edge / 2 for edge in size]
     elif kind != "sphere":

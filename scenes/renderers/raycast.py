@@ -28,7 +28,7 @@ import scenes
 from scenes import geometry, renderers
 from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures, triangles
+from scenes.renderers.kernels import chunks, deferred, frame, growth, laid, outlines, pictures, triangles
 
 
 def version() -> int:
@@ -128,6 +128,7 @@ class Handle:
         self._forest = trees.forest([])
         self._images: tuple[np.ndarray, ...] = ()
         self._sums = pictures.table(())
+        self._sizes: tuple[np.ndarray, np.ndarray] | None = None
         self._reserve(len(batch), max(capacity, int(batch.n_solids.max())), batch.light_position.shape[1])
         self._put(batch, np.arange(len(batch)))
 
@@ -150,6 +151,8 @@ class Handle:
         # The number of an image counts on from that of the last pattern.
         self._texture.reshape(len(self._count), -1)[rows] = 0
         numbers = np.append(self._take(batch.images), 0)
+        if self._sizes is None and self._images and self._forest[-1] is not None:
+            self._sizes = laid.table(self._images)
         self._texture[to] = batch.texture + numbers[batch.image]
         self._look[to, :3], self._look[to, 3] = geometry.extents(batch), batch.texture_scale
         # A colour below black would reach into the byte of a packed pixel where its solid's name is.
@@ -189,7 +192,7 @@ class Handle:
             self._texture[shows] += chunks.IMAGE
             table = {id(image): image for image in (*(self._images[i - chunks.IMAGE] for i in left.tolist()), *images)}
             self._images = tuple(table.values())
-            self._sums = pictures.table(self._images)
+            self._sums, self._sizes = pictures.table(self._images), None
         number = {id(image): i for i, image in enumerate(self._images)}
         return np.array([number[id(image)] for image in images], np.int32)
 
@@ -317,12 +320,13 @@ class Handle:
             more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
             _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
-        grown = self._forest
+        *grown, coordinates = self._forest
+        mapped = None if coordinates is None or self._sizes is None else (coordinates, *self._sizes)
         left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:
             own, walk, paint = ([array[thread] for array in arrays] for arrays in (scratch, walks, canvas))
-            forest = None if simple else (*walk, *grown, *paint)
+            forest = None if simple else (*walk, *grown, mapped, *paint)
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
                 if "albedo" in more:
@@ -332,7 +336,7 @@ class Handle:
                 if "flow" in more:
                     _find_flow(begin, end, more["flow"], depth, ids, *motion)
 
-        _run(work, threads, (extent is None, simple, shadows, *more))
+        _run(work, threads, (extent is None, simple, shadows, mapped is None, *more))
         arrays = {"rgb": rgb, **more}
         for name in arrays.keys() & {"rgb", "albedo"}:
             arrays[name] = arrays[name].view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)

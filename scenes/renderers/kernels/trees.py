@@ -199,6 +199,14 @@ def normal_at(forest, found, u, v, w, kx, ky, kz):
     return nx * shrink, ny * shrink, nz * shrink
 
 
+@numba.njit(**INLINE)
+def _note(laid, forest, at, found, u, v):
+    """Leave for `laid` what a pixel meets, where `triangles.paint` would; `laid` is None where nobody asks."""
+    if laid is None:
+        return
+    forest[12][at], forest[14][at], forest[15][at] = np.int32(found), u, v
+
+
 @numba.njit(**LOOP)
 def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, number):
     """Depths and normals, where the mesh is nearer than `depth`."""
@@ -226,6 +234,7 @@ def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, numbe
             s[T + i] = t + enter
             if t < INF:
                 s[NX + i], s[NY + i], s[NZ + i] = normal_at(forest, found, u, v, w, kx, ky, kz)
+                _note(forest[10], forest, at + j, found, u, v)
             else:
                 # What `triangles` painted may, at a silhouette, be missed by a rounding error: seen face on.
                 s[NX + i], s[NY + i], s[NZ + i] = -rx * sx, -ry * sy, -rz * sz

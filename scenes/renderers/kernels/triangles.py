@@ -72,7 +72,7 @@ def paint(g, size, window, height, width, stride, depth, forest, number):
     """Write what of the mesh each pixel of the window sees, before `depth`: the triangle's place among the corners (-1
     for none), its depth, and the shares of two of its corners."""
     corners, firsts, leaf, seen, far, first, second = (
-        forest[6], forest[9], forest[10], forest[11], forest[12], forest[13], forest[14],
+        forest[6], forest[9], forest[11], forest[12], forest[13], forest[14], forest[15],
     )  # fmt: skip
     left, top, right, bottom = window[0], window[1], window[2], window[3]
     for y in range(top, bottom + 1):
@@ -139,7 +139,7 @@ def _paint_one(leaf, j, name, stride, seen, far, first, second):
 @numba.njit(**LOOP)
 def read(s, blocks, start, n, stride, size, window, forest, number):
     """Depths and normals of a chunk of what was painted."""
-    seen, far, first, second = forest[11], forest[12], forest[13], forest[14]
+    seen, far, first, second = forest[12], forest[13], forest[14], forest[15]
     sx, sy, sz = trees._stretches(forest, number, size)
     kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
     left, right = window[0], window[2]
