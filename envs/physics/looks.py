@@ -11,6 +11,7 @@ import scenes
 from scenes import geometry
 from scenes.geometry import reading
 
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Plane:
     """A flat rectangle seen from +z, as a mesh file may hold one."""
@@ -154,16 +155,16 @@ second's k."""
 
 def carried(
     position: Float[np.ndarray, "n 3"], rotation: Float[np.ndarray, "n 4"]
-) -> tuple[Float[np.ndarray, "n 3 4 4"], Float[np.ndarray, "n 4 4"]]:
-    """What a frame that is turned by a quaternion q makes of places and quaternions in it: sums over what is constant, of
-    [n, i, j, k] times q's j and q's k, and of [n, i, j] times q's j.
+) -> tuple[Float[np.ndarray, "n 3 16"], Float[np.ndarray, "n 4 4"]]:
+    """What a frame that is turned by a quaternion q makes of places and quaternions in it: matrices, by which the products
+    of q's numbers with each other are the one, and q is the other.
 
     Why: many states a second are a few sums then, and a single one costs few calls.
     """
     point = np.pad(np.asarray(position, np.float64), ((0, 0), (1, 0)))
     back = np.array([1.0, -1.0, -1.0, -1.0])  # q times the point times q's inverse
     moving = np.einsum("iak,ajb,nb,k->nijk", _PRODUCT[1:], _PRODUCT, point, back)
-    return moving, np.einsum("ijk,nk->nij", _PRODUCT, np.asarray(rotation, np.float64))
+    return moving.reshape(-1, 3, 16), np.einsum("ijk,nk->nij", _PRODUCT, np.asarray(rotation, np.float64))
 
 
 def quaternions(matrices: Float[np.ndarray, "b 3 3"]) -> Float32[np.ndarray, "b 4"]:

@@ -197,9 +197,6 @@ class Stage:
         """... and of its link `link[k]`, -1 for the base."""
         self._kind = np.array([scenes.KINDS.index(shape.kind) for shape in shapes], np.int32)
         self._size = column("size", np.float32, 3)
-        self._moving, self._turning = looks.carried(
-            column("position", np.float64, 3), column("rotation", np.float64, 4)
-        )
         self._colour, self._period = column("colours", np.float32, 2, 3), column("period", np.float32)
         self._texture = np.array([scenes.TEXTURES.index(shape.texture) for shape in shapes], np.int32)
         self._images = tuple({id(shape.image): shape.image for shape in shapes if shape.image is not None}.values())
@@ -213,9 +210,12 @@ class Stage:
         self._links = {body: sorted({*self.link[self.body == body].tolist()} - {-1}) for body in self.body.tolist()}
         row = {key: i for i, key in enumerate((body, i) for body in self._links for i in (-1, *self._links[body]))}
         self._frame = np.array([row[key] for key in zip(self.body.tolist(), self.link.tolist())], np.int64)
-        # What PyBullet calls the pose of a base is that of its centre of mass.
-        inertial = [pybullet.getDynamicsInfo(body, -1, client)[3:5] for body in self._links]
-        self._inertial = [pybullet.invertTransform(*pose) for pose in inertial]
+        place, turn = column("position", np.float64, 3), column("rotation", np.float64, 4)[:, [1, 2, 3, 0]]
+        for i in np.flatnonzero(self.link == -1).tolist():
+            # What PyBullet calls the pose of a base is that of its centre of mass.
+            centre = pybullet.invertTransform(*pybullet.getDynamicsInfo(int(self.body[i]), -1, client)[3:5])
+            place[i], turn[i] = pybullet.multiplyTransforms(*centre, place[i].tolist(), turn[i].tolist())
+        self._moving, self._turning = looks.carried(place, turn[:, [3, 0, 1, 2]])
         self._handle: Any = None
         self._light: tuple[Any, ...] = ()
 
@@ -236,16 +236,15 @@ class Stage:
         """Places and quaternions (w x y z) of the solids."""
         frames = frames[:, self._frame]
         turn = frames[..., [6, 3, 4, 5]]
-        moved = np.einsum("nijk,bnj,bnk->bni", self._moving, turn, turn)
-        turned = np.einsum("nij,bnj->bni", self._turning, turn)
+        pairs = (turn[..., None] * turn[..., None, :]).reshape(*turn.shape[:2], 16, 1)
+        moved, turned = (self._moving @ pairs)[..., 0], (self._turning @ turn[..., None])[..., 0]
         return (frames[..., :3] + moved).astype(np.float32), turned.astype(np.float32)
 
     def _frames(self, client: int) -> list[tuple[float, ...]]:
         made = []
         try:
-            for (body, links), inertial in zip(self._links.items(), self._inertial, strict=True):
-                pose = pybullet.getBasePositionAndOrientation(body, client)
-                place, turn = pybullet.multiplyTransforms(*pose, *inertial)
+            for body, links in self._links.items():
+                place, turn = pybullet.getBasePositionAndOrientation(body, client)
                 made.append((*place, *turn))
                 if links:
                     told = pybullet.getLinkStates(body, links, computeForwardKinematics=1, physicsClientId=client)
@@ -463,7 +462,15 @@ def _read(given: tuple[Any, ...]) -> list[_Shape]:
         edges = np.array([*(plane.half * size[:2]), 0.0])
         period, image = plane.period * float(size[0]), plane.image
         return [
-            shape("plane", edges, middle, colours=colours * plane.colours, texture=plane.texture, period=period, image=image)
+            shape(
+                "plane",
+                edges,
+                middle,
+                colours=colours * plane.colours,
+                texture=plane.texture,
+                period=period,
+                image=image,
+            )
         ]
     if kind == "box":
         size = [edge / 2 for edge in size]

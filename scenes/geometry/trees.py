@@ -9,7 +9,7 @@ from jaxtyping import Float32
 import scenes
 from scenes.renderers.kernels import growth, laid
 
-Forest = tuple[np.ndarray, ...]
+Forest = tuple[np.ndarray | None, ...]
 """Trees of several meshes: root nodes (m,); boxes, extents and whether there are coordinates (m, 10); then, flat, what
 `growth.grow` gives of them all, normals at the corners of each face, where each mesh's leaves begin and the last's end
 (m + 1,), and the `laid.NUMBERS` of each face, or None where no mesh has coordinates."""
@@ -39,7 +39,10 @@ def _places(mesh: scenes.Mesh, corners: Float32[np.ndarray, "f 3 3"]) -> Float32
     (across, up), (right, left) = (
         np.moveaxis(part[:, 1:].astype(np.float64) - part[:, :1], 1, 0) for part in (mesh.coordinates, corners)
     )
-    shown, area = np.abs(across[:, 0] * up[:, 1] - across[:, 1] * up[:, 0]), np.linalg.norm(np.cross(right, left), axis=1)
+    shown, area = (
+        np.abs(across[:, 0] * up[:, 1] - across[:, 1] * up[:, 0]),
+        np.linalg.norm(np.cross(right, left), axis=1),
+    )
     rate = np.minimum(shown / np.where(area > 0, area, np.inf), np.finfo(np.float32).max)
     return np.concatenate([mesh.coordinates.reshape(-1, 6), rate[:, None]], 1).astype(np.float32).ravel()
 

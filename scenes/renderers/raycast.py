@@ -288,6 +288,8 @@ class Handle:
         # without shadows.
         simple = not (self._meshes or self._images)
         sums = (None, None) if simple else self._sums
+        *grown, coordinates = self._forest
+        mapped = None if coordinates is None or self._sizes is None else (coordinates, *self._sizes)
         walks = (
             self._buffer("pile", (threads, growth.PILE), np.int32),
             self._buffer("near", (threads, growth.PILE), np.float32),
@@ -297,6 +299,7 @@ class Handle:
             self._buffer("leaf", (threads, triangles.ROOM), np.float32),
             self._buffer("seen", (threads, area), np.int32),
             *(self._buffer(name, (threads, area), np.float32) for name in ("far", "first", "second")),
+            self._buffer("around", (threads, 0 if mapped is None else laid.ROOM), np.int32),
         )
         scratch[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         extent = None if cameras.extent is None else float(cameras.extent)
@@ -320,8 +323,6 @@ class Handle:
             more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
             _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
-        *grown, coordinates = self._forest
-        mapped = None if coordinates is None or self._sizes is None else (coordinates, *self._sizes)
         left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:

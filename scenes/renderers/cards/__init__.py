@@ -203,7 +203,7 @@ class Handle(raycast.Handle):
             self._laid = None
         unwrapped = self._sizes is not None and self._forest[-1] is not None
         if self._laid is None:
-            nothing = (np.zeros(0, np.float32), np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.int64))
+            nothing = (np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros((0, 1), np.int32))
             self._laid = self._send(*((self._forest[-1], *self._sizes) if unwrapped else nothing))
         # There is room for one where there is nothing.
         capacity, n_lights = max(1, self._capacity), max(1, self._lights.shape[1])

@@ -231,7 +231,7 @@ def _draw_solid(
         if sums is not None and skin >= chunks.IMAGE and unwrapped:
             laid.filter_light(
                 s, blocks, start, n, g, look[k], stride, np.float32(step), extent, forest, kind[k] - MESH,
-                skin - chunks.IMAGE, edge[0],
+                skin - chunks.IMAGE,
             )  # fmt: skip
             chunks.no_mix(s, n)
         elif sums is not None and skin >= chunks.IMAGE:

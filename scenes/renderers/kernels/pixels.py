@@ -180,8 +180,9 @@ def _laid(mapped, kind, g, size, step, fx, fy, nx, ny, nz, extent, picture, seen
         return False
     face, apart = forest[7][found], step * _spread(t, extent)
     u, v = laid.place(mapped[0], face, u, v)
-    area = laid.covered(mapped[0], face, nx, ny, nz, dx, dy, dz, sx, sy, sz, apart)
-    laid.show(u, v, area, mapped[1], mapped[2], picture, seen)
+    rate = mapped[0][np.uintp(face) * laid.NUMBERS + np.uintp(6)]
+    area = laid.covered(rate, nx, ny, nz, dx, dy, dz, sx, sy, sz, apart)
+    laid.show(u, v, area, mapped[1], mapped[2][picture], seen)
     return True
 
 
@@ -453,7 +454,22 @@ def draw_pixel(
             r, g, b = air[3] * most, air[4] * most, air[5] * most
         else:
             cr, cg, cb = colour(
-                texture[k], kind[k], geometry[k], look[k], step, fx, fy, t, nx, ny, nz, extent, sums, places, seen, forest
+                texture[k],
+                kind[k],
+                geometry[k],
+                look[k],
+                step,
+                fx,
+                fy,
+                t,
+                nx,
+                ny,
+                nz,
+                extent,
+                sums,
+                places,
+                seen,
+                forest,
             )
             r, g, b = light_on(fx, fy, t, k, nx, ny, nz, n, shadows, kind, look, geometry, lights, air, extent, forest)
             r, g, b = cr * most * r, cg * most * g, cb * most * b

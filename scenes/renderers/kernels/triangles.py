@@ -5,12 +5,14 @@ are column and row times depth Z. The ray of pixel (x, y) is then a line of poin
 on which it passes are signs as in `trees.walk`: triangles that share an edge agree on them, so no ray slips between them.
 """
 
+import math
+
 import numba
 import numpy as np
 
 from scenes.renderers.kernels import growth, outlines, trees
 from scenes.renderers.kernels.chunks import LANES, NX, NY, NZ, T
-from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, ZERO, floor
+from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, floor
 
 WIDE = np.uintp(growth.WIDE)
 ROOM = 13 * growth.WIDE
@@ -154,4 +156,9 @@ def read(s, blocks, start, n, stride, size, window, forest, number):
                 continue
             u, v = first[p], second[p]
             s[T + i] = far[p]
-            s[NX + i], s[NY + i], s[NZ + i] = trees.normal_at(forest, np.uintp(seen[p]), u, v, ONE - u - v, kx, ky, kz)
+            s[NX + i], s[NY + i], s[NZ + i] = trees.slope_at(forest, np.uintp(seen[p]), u, v, ONE - u - v, kx, ky, kz)
+    # Apart from what is fetched from anywhere, this is SIMD code.
+    for i in range(np.uintp(n) * LANES):
+        nx, ny, nz = s[NX + i], s[NY + i], s[NZ + i]
+        shrink = ONE / math.sqrt(max(nx * nx + ny * ny + nz * nz, TINY))
+        s[NX + i], s[NY + i], s[NZ + i] = nx * shrink, ny * shrink, nz * shrink
