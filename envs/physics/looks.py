@@ -5,7 +5,7 @@ import functools
 import os
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 import scenes
 from scenes import geometry

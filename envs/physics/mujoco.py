@@ -8,11 +8,13 @@ For a person who has an `MjModel` and an `MjData` and wants a picture, two lines
 and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
 
 What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (with the normals that MuJoCo draws them with)
-and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of
-meshes that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light that goes with a camera.
-What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images on what is no plane
-or mesh with coordinates (drawn in their mean colour), the cones and fading of lights, skins and tendons. A model that shows a signed distance field
-is refused. Meshes, height fields and images are those that the model had when its `Stage` was made.
+and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of meshes
+that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light
+that goes with a camera. What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images
+on other geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights, skins and tendons.
+Where lights add up to more than white, MuJoCo's pictures on meshes are darker: it clips light before it lays them on. A
+model that shows a signed distance field is refused. Meshes, height fields and images are those that the model had when its
+`Stage` was made.
 """
 
 import dataclasses

@@ -10,9 +10,10 @@ and for many states at once `stage.states()` after each step, `stack` of them, `
 PyBullet, which ends the process over a bad mesh, is handed only what was read, checked and written anew.
 
 What is kept: boxes, spheres, cylinders, capsules and meshes of all bodies and links, their colours, checkers and pictures
-on meshes, and the light of PyBullet's own software renderer (TinyRenderer). What is not kept: gloss; transparency (what has any opacity is drawn solid, as
-there); pictures that `changeVisualShape` put on a shape, which PyBullet does not give back; planes without a mesh, which
-TinyRenderer does not draw either; soft bodies and meshes made of arrays, of which PyBullet does not tell the looks.
+on flat ground, pictures on meshes, and the light of PyBullet's own software renderer (TinyRenderer). What is not kept:
+gloss; transparency (what has any opacity is drawn solid, as there); pictures that `changeVisualShape` put on a shape,
+which PyBullet does not give back; planes without a mesh, which TinyRenderer does not draw either; soft bodies and meshes
+made of arrays, of which PyBullet does not tell the looks.
 """
 
 import atexit
