@@ -121,11 +121,13 @@ def _paint_one(leaf, j, name, stride, seen, far, first, second):
     cx, cy, cz = leaf[np.uintp(6) * WIDE + j], leaf[np.uintp(7) * WIDE + j], leaf[np.uintp(8) * WIDE + j]
     x0, y0 = np.int64(leaf[np.uintp(9) * WIDE + j]), np.int64(leaf[np.uintp(10) * WIDE + j])
     x1, y1 = np.int64(leaf[np.uintp(11) * WIDE + j]), np.int64(leaf[np.uintp(12) * WIDE + j])
+    # Whole blocks, of which SIMD code likes to be sure: what lies beyond is not within the triangle.
+    end = min(x0 + ((x1 - x0) // outlines.WIDE + 1) * outlines.WIDE, stride)
     for y in range(y0, y1 + 1):
         fy = np.float32(y)
         qa, qb, qc = ay - fy * az, by - fy * bz, cy - fy * cz
         row = np.uintp(y * stride)
-        for x in range(np.uintp(x0), np.uintp(x1 + 1)):
+        for x in range(np.uintp(x0), np.uintp(end)):
             fx, i = np.float32(np.int32(x)), row + x
             u, v, w = trees._sides(ax - fx * az, qa, bx - fx * bz, qb, cx - fx * cz, qc)
             whole = u + v + w
