@@ -56,7 +56,8 @@ Patterns are functions of a point in the solid's own axes: solid textures, witho
 `image` is one of the `images`, its colours times the solid's first; `texture_scale` is its width in metres, its pixels
 are square, and it repeats. Its middle lies at the solid's middle, upright for one who looks at the solid from outside
 with z up (at a plane, or along z, with y up); it is laid on along that of the solid's own axes which the surface faces,
-and where it faces between them those pictures blend."""
+and where it faces between them those pictures blend. On a mesh that has `coordinates` these say where it lies, whatever
+its scale."""
 
 SCHEMA = "cave.scenes/1"
 
@@ -64,6 +65,8 @@ MOST_VERTICES = MOST_FACES = 10**7
 """What one mesh may have."""
 LARGEST_IMAGE = 4096
 """Most rows or columns of an image."""
+LARGEST_COORDINATE = 1e4
+"""How many times, either way, a mesh's coordinates may lay an image beside itself."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +85,9 @@ class Mesh:
     """Three vertices each, counter-clockwise seen from outside. A face without area is never seen."""
     normals: Float32[np.ndarray, "f 3 3"] | None = None
     """Unit normals at the corners of each face, between which light is smoothed; None: every face is flat."""
+    coordinates: Float32[np.ndarray, "f 3 2"] | None = None
+    """Where in an image the corners of each face lie: u to the right, v upwards, from 0 to 1 within it, and on in images
+    beside that. None: the solid's own axes lay it on. Nothing but the texture `image` looks at them."""
 
     def __post_init__(self):
         self.check()
@@ -89,9 +95,11 @@ class Mesh:
     def check(self) -> None:
         """Raise ValueError, in one line, if this is not a mesh."""
         v, f = len(self.vertices), len(self.faces)
-        kinds = [None if a is None else a.dtype.name for a in (self.vertices, self.faces, self.normals)]
-        if kinds not in (["float32", "int32", None], ["float32", "int32", "float32"]):
-            raise ValueError(f"mesh: arrays are of {kinds}, wanted float32, int32 and, if there are normals, float32")
+        kinds = [None if (a := getattr(self, name)) is None else a.dtype.name for name in _MESH_FIELDS]
+        if kinds[:2] != ["float32", "int32"] or {*kinds[2:]} - {None, "float32"}:
+            raise ValueError(
+                f"mesh: arrays are of {kinds}, wanted float32, int32 and, if there are normals and coordinates, float32"
+            )
         if self.vertices.shape != (v, 3) or self.faces.shape != (f, 3):
             raise ValueError(f"mesh: shapes are {self.vertices.shape} and {self.faces.shape}, wanted (v, 3) and (f, 3)")
         for what, n, most in (("vertices", v, MOST_VERTICES), ("faces", f, MOST_FACES)):
@@ -106,6 +114,10 @@ class Mesh:
                 raise ValueError(f"mesh: normals have shape {self.normals.shape}, wanted {(f, 3, 3)} finite numbers")
             if np.abs(np.linalg.norm(self.normals, axis=-1) - 1).max() > 1e-3:
                 raise ValueError("mesh: normals must have length 1")
+        if self.coordinates is not None:
+            shape, most = self.coordinates.shape, LARGEST_COORDINATE
+            if shape != (f, 3, 2) or not (np.abs(self.coordinates) <= most).all():
+                raise ValueError(f"mesh: coordinates have shape {shape}, wanted {(f, 3, 2)} numbers within {most:g}")
 
     @functools.cached_property
     def extent(self) -> Float32[np.ndarray, " 3"]:
@@ -286,7 +298,7 @@ class Scenes:
 SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh", "image")
 """Names of the arrays of `Scenes` that hold one row for each solid."""
 _SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky", "fog")
-_MESH_FIELDS = ("vertices", "faces", "normals")
+_MESH_FIELDS = ("vertices", "faces", "normals", "coordinates")
 
 
 def _encode(array: np.ndarray) -> dict:

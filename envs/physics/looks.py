@@ -1,35 +1,15 @@
-"""How mesh files look as solids: parts of one colour each, flat ground as planes; and turns as quaternions."""
+"""How mesh files look as solids: meshes and their pictures, flat ground as planes; and turns as quaternions."""
 
 import dataclasses
 import functools
 import os
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 import scenes
 from scenes import geometry
 from scenes.geometry import reading
-
-COLOURS = 6
-"""Most colours that are told apart on a mesh that shows a picture, unless told otherwise."""
-FACES = 4096
-"""Most faces that those of a mesh are cut into, so that they show more of its picture."""
-_ALIKE, _EVEN = 0.15, 0.4
-"""Colours nearer than this are one, and a picture whose colours are nearer than that is one colour (wood)."""
-_TEXELS = 4
-"""Pixels of the picture that a face may cover without being cut."""
-_POINTS = np.array([[8, 2, 2], [2, 8, 2], [2, 2, 8], [5, 5, 2], [5, 2, 5], [2, 5, 5]]) / 12
-"""Shares of a face's corners at which its colour is looked up."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Part:
-    """Those faces of a mesh that have one colour."""
-
-    mesh: scenes.Mesh
-    colour: Float[np.ndarray, " 3"]
-    """What the picture makes of white."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,34 +30,29 @@ class Plane:
 class Look:
     """What a mesh file is drawn as."""
 
-    parts: tuple[Part, ...]
+    mesh: scenes.Mesh
+    image: UInt8[np.ndarray, "h w 3"] | None = None
+    """The picture that it shows by its coordinates."""
     plane: Plane | None = None
     """The same, where it is a flat rectangle."""
 
-    @property
-    def mean(self) -> Float[np.ndarray, " 3"]:
-        """Mean colour of the surface."""
-        sizes = [np.linalg.norm(_areas(part.mesh.vertices[part.mesh.faces]), axis=1).sum() for part in self.parts]
-        return np.average([part.colour for part in self.parts], 0, np.maximum(sizes, 1e-30))
 
-
-def of_file(path: str, mirrored: tuple[bool, bool, bool] = (False, False, False), colours: int = COLOURS) -> Look:
+def of_file(path: str, mirrored: tuple[bool, bool, bool] = (False, False, False)) -> Look:
     """The looks of a mesh file; kept, so that renderers prepare each once.
 
     Args:
         path: Of the file.
         mirrored: Along which axes.
-        colours: Most colours that are told apart on it; each is a part, drawn by itself.
 
     Raises:
         errors.CaveError: the file is not such a mesh.
     """
     stamp = os.stat(path)
-    return _of_file(os.path.abspath(path), mirrored, colours, stamp.st_mtime_ns, stamp.st_size)
+    return _of_file(os.path.abspath(path), mirrored, stamp.st_mtime_ns, stamp.st_size)
 
 
 @functools.lru_cache(maxsize=512)
-def _of_file(path: str, mirrored: tuple[bool, bool, bool], colours: int, *_: int) -> Look:
+def _of_file(path: str, mirrored: tuple[bool, bool, bool], *_: int) -> Look:
     # Pictures may lie anywhere: this file is one that a program already works with.
     model = reading.mesh(path, root="/")
     flip = np.where(mirrored, -1, 1).astype(np.float32)
@@ -86,75 +61,37 @@ def _of_file(path: str, mirrored: tuple[bool, bool, bool], colours: int, *_: int
     normals = None if model.normals is None else np.ascontiguousarray((model.normals * flip)[faces])
     corners = np.ascontiguousarray((model.vertices * flip)[faces])
     picture = next((m.picture for m in model.materials if m.picture is not None), None)
-    whole = scenes.Mesh(model.vertices * flip, faces, normals)
-    if model.coordinates is None or picture is None:
-        picture, parts = None, (Part(whole, np.ones(3)),)
-    else:
-        parts = _parts(corners, normals, model.coordinates[faces], picture, colours)
-        parts = parts if len(parts) > 1 else (Part(whole, parts[0].colour),)
+    coordinates = None if model.coordinates is None or picture is None else _near(model.coordinates[faces])
+    image = None if coordinates is None else _fitting(picture[..., :3])
+    mesh = scenes.Mesh(model.vertices * flip, faces, normals, coordinates)
     low, high = corners.min((0, 1)).astype(np.float64), corners.max((0, 1)).astype(np.float64)
     upward = _areas(corners)[:, 2] / 2
     area = np.prod(high[:2] - low[:2])
     if high[2] > low[2] or not (upward > 0).all() or not np.isclose(upward.sum(), area, rtol=1e-6):
-        return Look(parts)
+        return Look(mesh, image)
     half, centre = (high - low)[:2] / 2, (low + high) / 2
-    plain = Plane(half, centre, "plain", 1.0, np.tile(Look(parts).mean, (2, 1)))
-    laid = None if picture is None else _laid(model.vertices * flip, model.coordinates, picture, half, centre)
-    return Look(parts, laid or plain)
+    if image is None:
+        return Look(mesh, None, Plane(half, centre, "plain", 1.0, np.ones((2, 3))))
+    return Look(mesh, image, _laid(model.vertices * flip, model.coordinates, picture, half, centre))
+
+
+def _near(coordinates: Float32[np.ndarray, "f 3 2"]) -> Float32[np.ndarray, "f 3 2"]:
+    """Coordinates whole pictures away, where those are meant that are as large as a `scenes.Mesh` may have."""
+    most = scenes.LARGEST_COORDINATE
+    away = np.clip(coordinates - np.floor(coordinates.min(1, keepdims=True)), 0, most)
+    return np.ascontiguousarray(np.where(np.abs(coordinates).max(initial=0) > most, away, coordinates), np.float32)
+
+
+def _fitting(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """A picture no larger than scenes may have."""
+    every = -(-max(picture.shape[:2]) // scenes.LARGEST_IMAGE)
+    return np.ascontiguousarray(picture[::every, ::every])
 
 
 def _areas(corners: Float[np.ndarray, "f 3 3"]) -> Float[np.ndarray, "f 3"]:
     """Normals of faces, twice as long as the faces are large."""
     corners = corners.astype(np.float64)
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-
-
-def _parts(
-    corners: Float32[np.ndarray, "f 3 3"],
-    normals: Float32[np.ndarray, "f 3 3"] | None,
-    where: Float[np.ndarray, "f 3 2"],
-    picture: UInt8[np.ndarray, "h w c"],
-    most: int,
-) -> tuple[Part, ...]:
-    """A mesh cut by what its faces show of a picture; they are small when it has much to show."""
-    where = where.astype(np.float64)
-    across, up = np.moveaxis(where[:, 1:] - where[:, :1], 1, 0)
-    texels = np.abs(across[:, 0] * up[:, 1] - across[:, 1] * up[:, 0]).sum() / 2 * picture[..., 0].size
-    while 4 * len(corners) <= FACES and texels > _TEXELS * len(corners):
-        corners, where = _quartered(corners), _quartered(where)
-        normals = None if normals is None else _quartered(normals)
-    if normals is not None:
-        length = np.linalg.norm(normals, axis=-1, keepdims=True)
-        normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), np.float32([0, 0, 1])).astype(np.float32)
-    shown = _sampled(picture, np.einsum("pc,fcd->fpd", _POINTS, where)).mean(1)
-    which = _told_apart(shown, most)
-    size = np.maximum(np.linalg.norm(_areas(corners), axis=-1), 1e-30)
-    made = []
-    for number in np.unique(which):
-        own = which == number
-        faces = np.arange(3 * own.sum(), dtype=np.int32).reshape(-1, 3)
-        mesh = scenes.Mesh(corners[own].reshape(-1, 3), faces, None if normals is None else normals[own])
-        made.append(Part(mesh, np.average(shown[own], 0, size[own])))
-    return tuple(made)
-
-
-def _quartered(values: Float[np.ndarray, "f 3 d"]) -> Float[np.ndarray, "4*f 3 d"]:
-    """What the corners of four faces have that the middles of a face's edges make of it."""
-    a, b, c = np.moveaxis(values, 1, 0)
-    ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
-    return np.stack([a, ab, ca, ab, b, bc, ca, bc, c, ab, bc, ca], 1).reshape(-1, 3, values.shape[-1])
-
-
-def _told_apart(colours: Float[np.ndarray, "f 3"], most: int) -> Int[np.ndarray, " f"]:
-    """Which of a few colours each is the nearest to: k-means, from colours as far from each other as can be (Gonzalez 1985)."""
-    means = np.median(colours, 0)[None]
-    away = lambda: np.linalg.norm(colours[:, None] - means, axis=-1)
-    while len(means) < most and away().min(1).max() > _ALIKE:
-        means = np.concatenate([means, colours[away().min(1).argmax()][None]])
-    for _ in range(4):
-        which = np.unique(away().argmin(1), return_inverse=True)[1]
-        means = np.stack([np.bincount(which, channel) for channel in colours.T], 1) / np.bincount(which)[:, None]
-    return which if np.ptp(means, 0).max() > _EVEN else np.zeros_like(which)
 
 
 def _sampled(picture: np.ndarray, at: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 3"]:
@@ -208,11 +145,26 @@ def _checker(
     return two
 
 
-def product(a: Float[np.ndarray, "*n 4"], b: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "*n 4"]:
-    """Turn by `b`, then by `a`: the product of unit quaternions (w, x, y, z)."""
-    w, v, u, s = a[..., :1], a[..., 1:], b[..., 1:], b[..., :1]
-    made = np.concatenate([w * s - (v * u).sum(-1, keepdims=True), w * u + s * v + np.cross(v, u)], -1)
-    return made / np.linalg.norm(made, axis=-1, keepdims=True)
+_PRODUCT = np.array([
+    [[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0], [0, 0, 0, -1]], [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, -1, 0]],
+    [[0, 0, 1, 0], [0, 0, 0, -1], [1, 0, 0, 0], [0, 1, 0, 0]], [[0, 0, 0, 1], [0, 0, 1, 0], [0, -1, 0, 0], [1, 0, 0, 0]],
+], np.float64)  # fmt: skip
+"""Number i of the product of quaternions (w, x, y, z) is the sum over j and k of [i, j, k] times the first's j and the
+second's k."""
+
+
+def carried(
+    position: Float[np.ndarray, "n 3"], rotation: Float[np.ndarray, "n 4"]
+) -> tuple[Float[np.ndarray, "n 3 16"], Float[np.ndarray, "n 4 4"]]:
+    """What a frame that is turned by a quaternion q makes of places and quaternions in it: matrices, by which the products
+    of q's numbers with each other are the one, and q is the other.
+
+    Why: many states a second are a few sums then, and a single one costs few calls.
+    """
+    point = np.pad(np.asarray(position, np.float64), ((0, 0), (1, 0)))
+    back = np.array([1.0, -1.0, -1.0, -1.0])  # q times the point times q's inverse
+    moving = np.einsum("iak,ajb,nb,k->nijk", _PRODUCT[1:], _PRODUCT, point, back)
+    return moving.reshape(-1, 3, 16), np.einsum("ijk,nk->nij", _PRODUCT, np.asarray(rotation, np.float64))
 
 
 def quaternions(matrices: Float[np.ndarray, "b 3 3"]) -> Float32[np.ndarray, "b 4"]:

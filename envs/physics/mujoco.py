@@ -8,11 +8,13 @@ For a person who has an `MjModel` and an `MjData` and wants a picture, two lines
 and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
 
 What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (with the normals that MuJoCo draws them with)
-and height fields of the visible groups, their colours or their materials', checkers and images of planes, the model's
-cameras (those that track and orthographic ones, too) and lights, and the head light that goes with a camera.
-What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images on what is no plane
-(drawn in their mean colour), the cones and fading of lights, skins and tendons. A model that shows a signed distance field
-is refused. Meshes, height fields and images are those that the model had when its `Stage` was made.
+and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of meshes
+that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light
+that goes with a camera. What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images
+on other geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights, skins and tendons.
+Where lights add up to more than white, MuJoCo's pictures on meshes are darker: it clips light before it lays them on. A
+model that shows a signed distance field is refused. Meshes, height fields and images are those that the model had when its
+`Stage` was made.
 """
 
 import dataclasses
@@ -190,7 +192,7 @@ class Stage:
         pattern's own colours. Our renderers clip last; a pattern on a plane, which suns light evenly, is dimmed to match.
         """
         made = np.tile(self._base[:, None] * self._pattern, (len(states), 1, 1, 1))
-        planes = np.flatnonzero(self._texture != _PLAIN)
+        planes = np.flatnonzero((self._texture != _PLAIN) & (self._mesh < 0))
         if len(planes):
             up = scenes.rotation_matrices(states.rotation[:, planes].astype(np.float64))[..., 2]
             falls = np.maximum(np.einsum("bpi,bli->bpl", up, suns), 0)
@@ -368,6 +370,10 @@ def _looks(
             continue
         pixels = _pixels(model, number)
         flat = model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_2D)
+        if _repeats(model, geom).any():
+            texture[k] = _IMAGE
+            images.append(np.round(pixels[..., :3] * 255).astype(np.uint8))
+            continue
         if not flat or model.geom_type[geom] != int(_TYPES.mjGEOM_PLANE):
             pattern[k] = pixels.reshape(-1, pixels.shape[-1]).mean(0)[:3]
             continue
@@ -436,13 +442,29 @@ def _meshes(
 ) -> tuple[tuple[scenes.Mesh, ...], Int32[np.ndarray, " n"]]:
     """The meshes and height fields of some geoms, each once, and which of them each geom is, -1 for none."""
     makers = {int(_TYPES.mjGEOM_MESH): _mesh, int(_TYPES.mjGEOM_HFIELD): _height_field}
-    keys = [(int(model.geom_type[geom]), int(model.geom_dataid[geom])) for geom in geoms]
+    repeats = [tuple(_repeats(model, geom).tolist()) for geom in geoms.tolist()]
+    keys = [(int(model.geom_type[geom]), int(model.geom_dataid[geom]), own) for geom, own in zip(geoms, repeats)]
     number = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key[0] in makers))}
-    made = tuple(makers[kind](model, row) for kind, row in number)
+    made = tuple(makers[kind](model, row, np.float32(repeat)) for kind, row, repeat in number)
     return made, np.array([number.get(key, -1) for key in keys], np.int32)
 
 
-def _mesh(model: mujoco.MjModel, row: int) -> scenes.Mesh:
+def _repeats(model: mujoco.MjModel, geom: int) -> Float32[np.ndarray, " 2"]:
+    """By what a geom's material multiplies its mesh's coordinates; 0 where its picture does not go by those."""
+    material, row = int(model.geom_matid[geom]), int(model.geom_dataid[geom])
+    number = _texture_of(model, material) if material >= 0 else -1
+    if (
+        number < 0
+        or model.geom_type[geom] != int(_TYPES.mjGEOM_MESH)
+        or model.mesh_texcoordadr[row] < 0
+        or model.tex_type[number] != int(mujoco.mjtTexture.mjTEXTURE_2D)
+        or model.mat_texuniform[material]
+    ):
+        return np.zeros(2, np.float32)
+    return model.mat_texrepeat[material].astype(np.float32)
+
+
+def _mesh(model: mujoco.MjModel, row: int, repeat: Float32[np.ndarray, " 2"]) -> scenes.Mesh:
     part = lambda array, first, count: array[first[row] : first[row] + count[row]]
     vertices = part(model.mesh_vert, model.mesh_vertadr, model.mesh_vertnum).astype(np.float32)
     faces = part(model.mesh_face, model.mesh_faceadr, model.mesh_facenum).astype(np.int32)
@@ -450,11 +472,17 @@ def _mesh(model: mujoco.MjModel, row: int) -> scenes.Mesh:
     normals = normals[part(model.mesh_facenormal, model.mesh_faceadr, model.mesh_facenum)]
     # MuJoCo draws a corner with its face's own normal where the given one is far from that, but not on a mesh that
     # has coordinates of a texture.
-    crease = -math.inf if model.mesh_texcoordadr[row] >= 0 else 0.8
-    return scenes.Mesh(vertices, faces, meshes.creased(vertices, faces, normals, crease))
+    has = model.mesh_texcoordadr[row] >= 0
+    normals = meshes.creased(vertices, faces, normals, -math.inf if has else 0.8)
+    if not repeat.any():
+        return scenes.Mesh(vertices, faces, normals)
+    coordinates = part(model.mesh_texcoord, model.mesh_texcoordadr, model.mesh_texcoordnum).astype(np.float32)
+    coordinates = coordinates[part(model.mesh_facetexcoord, model.mesh_faceadr, model.mesh_facenum)]
+    # Its pictures begin at their top.
+    return scenes.Mesh(vertices, faces, normals, np.float32([0, 1]) + np.float32([1, -1]) * repeat * coordinates)
 
 
-def _height_field(model: mujoco.MjModel, row: int) -> scenes.Mesh:
+def _height_field(model: mujoco.MjModel, row: int, _: np.ndarray) -> scenes.Mesh:
     rows, columns, first = (int(a[row]) for a in (model.hfield_nrow, model.hfield_ncol, model.hfield_adr))
     half_x, half_y, high, base = (float(number) for number in model.hfield_size[row])
     heights = model.hfield_data[first : first + rows * columns].reshape(rows, columns)

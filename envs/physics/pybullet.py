@@ -10,10 +10,10 @@ and for many states at once `stage.states()` after each step, `stack` of them, `
 PyBullet, which ends the process over a bad mesh, is handed only what was read, checked and written anew.
 
 What is kept: boxes, spheres, cylinders, capsules and meshes of all bodies and links, their colours, checkers and pictures
-on flat ground, and the light of PyBullet's own software renderer (TinyRenderer). A mesh that shows a picture is drawn in
-parts of a few colours, cut along its faces. What is not kept: gloss; transparency (what has any opacity is drawn solid, as
-there); pictures that `changeVisualShape` put on a shape, which PyBullet does not give back; planes without a mesh, which
-TinyRenderer does not draw either; soft bodies and meshes made of arrays, of which PyBullet does not tell the looks.
+on flat ground, pictures on meshes, and the light of PyBullet's own software renderer (TinyRenderer). What is not kept:
+gloss; transparency (what has any opacity is drawn solid, as there); pictures that `changeVisualShape` put on a shape,
+which PyBullet does not give back; planes without a mesh, which TinyRenderer does not draw either; soft bodies and meshes
+made of arrays, of which PyBullet does not tell the looks.
 """
 
 import atexit
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Float64, Int32, UInt8
 
 import scenes
 from envs.physics import looks
@@ -48,7 +48,6 @@ LIGHT = (-50.0, 30.0, 100.0)
 """Where TinyRenderer's light comes from, unless told otherwise."""
 AMBIENT, DIFFUSE = 0.6, 0.35
 """Its strengths."""
-_MOST_COLOURS = 64
 _KINDS = {
     pybullet.GEOM_BOX: "box", pybullet.GEOM_SPHERE: "sphere", pybullet.GEOM_CYLINDER: "cylinder",
     pybullet.GEOM_CAPSULE: "capsule", pybullet.GEOM_MESH: "mesh",
@@ -57,18 +56,34 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class States:
-    """Where the solids of a stage are in `b` states; made by `Stage.states`."""
+    """Where the bodies of a stage are in `b` states; made by `Stage.states`. Solids are placed when they are asked for, so
+    that all states that are drawn together are worked out together."""
 
-    position: Float32[np.ndarray, "b n 3"]
-    rotation: Float32[np.ndarray, "b n 4"]
+    stage: "Stage"
+    frames: Float64[np.ndarray, "b f 7"]
+    """Poses of bases and links as PyBullet has them: place, then quaternion x y z w."""
 
     def __len__(self) -> int:
-        return len(self.position)
+        return len(self.frames)
+
+    @property
+    def position(self) -> Float32[np.ndarray, "b n 3"]:
+        """Of the solids."""
+        return self._solids[0]
+
+    @property
+    def rotation(self) -> Float32[np.ndarray, "b n 4"]:
+        """Of the solids."""
+        return self._solids[1]
+
+    @functools.cached_property
+    def _solids(self) -> tuple[Float32[np.ndarray, "b n 3"], Float32[np.ndarray, "b n 4"]]:
+        return self.stage._placed(self.frames)
 
 
 def stack(states: Sequence[States]) -> States:
     """States of one stage, taken one after another, as one."""
-    return States(np.concatenate([s.position for s in states]), np.concatenate([s.rotation for s in states]))
+    return States(states[0].stage, np.concatenate([s.frames for s in states]))
 
 
 def load_urdf(
@@ -157,13 +172,12 @@ class Stage:
     Args:
         client: Number of the physics client, as `pybullet.connect` gave it.
         bodies: Which bodies are drawn; by default all.
-        colours: Most colours that are told apart on a mesh that shows a picture; each is a solid to draw. 1: its mean.
 
     Raises:
         errors.CaveError: the client does not answer, a body is not there, or a shape cannot be drawn.
     """
 
-    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None, colours: int = looks.COLOURS):
+    def __init__(self, client: int = 0, bodies: Sequence[int] | None = None):
         if not pybullet.isConnected(client):
             raise errors.CaveError(
                 f"there is no physics client {client}: give what pybullet.connect gave", errors.USAGE
@@ -173,11 +187,9 @@ class Stage:
         for body in bodies:
             if body not in there:
                 raise errors.CaveError(f"body {body} is not there: choose from {there}", errors.USAGE)
-        if not 1 <= colours <= _MOST_COLOURS:
-            raise errors.CaveError(f"colours is {colours}, wanted 1 to {_MOST_COLOURS}", errors.USAGE)
         self.client = client
         found = [pybullet.getVisualShapeData(body, physicsClientId=client) for body in bodies]
-        shapes = [shape for data in found for given in data for shape in _read(given, colours)]
+        shapes = [shape for data in found for given in data for shape in _read(given)]
         n = len(shapes)
         column = lambda name, dtype, *shape: np.array([getattr(s, name) for s in shapes], dtype).reshape(n, *shape)
         self.body: Int32[np.ndarray, " n"] = column("body", np.int32)
@@ -186,7 +198,6 @@ class Stage:
         """... and of its link `link[k]`, -1 for the base."""
         self._kind = np.array([scenes.KINDS.index(shape.kind) for shape in shapes], np.int32)
         self._size = column("size", np.float32, 3)
-        self._place, self._turn = column("position", np.float64, 3), column("rotation", np.float64, 4)
         self._colour, self._period = column("colours", np.float32, 2, 3), column("period", np.float32)
         self._texture = np.array([scenes.TEXTURES.index(shape.texture) for shape in shapes], np.int32)
         self._images = tuple({id(shape.image): shape.image for shape in shapes if shape.image is not None}.values())
@@ -200,9 +211,12 @@ class Stage:
         self._links = {body: sorted({*self.link[self.body == body].tolist()} - {-1}) for body in self.body.tolist()}
         row = {key: i for i, key in enumerate((body, i) for body in self._links for i in (-1, *self._links[body]))}
         self._frame = np.array([row[key] for key in zip(self.body.tolist(), self.link.tolist())], np.int64)
-        # What PyBullet calls the pose of a base is that of its centre of mass.
-        inertial = [pybullet.getDynamicsInfo(body, -1, client)[3:5] for body in self._links]
-        self._inertial = [pybullet.invertTransform(*pose) for pose in inertial]
+        place, turn = column("position", np.float64, 3), column("rotation", np.float64, 4)[:, [1, 2, 3, 0]]
+        for i in np.flatnonzero(self.link == -1).tolist():
+            # What PyBullet calls the pose of a base is that of its centre of mass.
+            centre = pybullet.invertTransform(*pybullet.getDynamicsInfo(int(self.body[i]), -1, client)[3:5])
+            place[i], turn[i] = pybullet.multiplyTransforms(*centre, place[i].tolist(), turn[i].tolist())
+        self._moving, self._turning = looks.carried(place, turn[:, [3, 0, 1, 2]])
         self._handle: Any = None
         self._light: tuple[Any, ...] = ()
 
@@ -213,20 +227,25 @@ class Stage:
             clients: Other clients that hold the same bodies, loaded in the same order: a state of each.
         """
         chosen = [self.client] if clients is None else [clients] if isinstance(clients, int) else list(clients)
-        frames = np.array([self._frames(client) for client in chosen], np.float64).reshape(len(chosen), -1, 7)
+        return States(
+            self, np.array([self._frames(client) for client in chosen], np.float64).reshape(len(chosen), -1, 7)
+        )
+
+    def _placed(
+        self, frames: Float64[np.ndarray, "b f 7"]
+    ) -> tuple[Float32[np.ndarray, "b n 3"], Float32[np.ndarray, "b n 4"]]:
+        """Places and quaternions (w x y z) of the solids."""
         frames = frames[:, self._frame]
-        position, (x, y, z, w) = frames[..., :3], np.moveaxis(frames[..., 3:], -1, 0)
-        rotation = np.stack([w, x, y, z], -1)
-        moved = np.einsum("bnij,nj->bni", scenes.rotation_matrices(rotation), self._place)
-        turned = looks.product(rotation, self._turn)
-        return States((position + moved).astype(np.float32), turned.astype(np.float32))
+        turn = frames[..., [6, 3, 4, 5]]
+        pairs = (turn[..., None] * turn[..., None, :]).reshape(*turn.shape[:2], 16, 1)
+        moved, turned = (self._moving @ pairs)[..., 0], (self._turning @ turn[..., None])[..., 0]
+        return (frames[..., :3] + moved).astype(np.float32), turned.astype(np.float32)
 
     def _frames(self, client: int) -> list[tuple[float, ...]]:
         made = []
         try:
-            for (body, links), inertial in zip(self._links.items(), self._inertial, strict=True):
-                pose = pybullet.getBasePositionAndOrientation(body, client)
-                place, turn = pybullet.multiplyTransforms(*pose, *inertial)
+            for body, links in self._links.items():
+                place, turn = pybullet.getBasePositionAndOrientation(body, client)
                 made.append((*place, *turn))
                 if links:
                     told = pybullet.getLinkStates(body, links, computeForwardKinematics=1, physicsClientId=client)
@@ -413,7 +432,7 @@ def _spread(projection: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(p[0]), float(p[5])
 
 
-def _read(given: tuple[Any, ...], most: int) -> list[_Shape]:
+def _read(given: tuple[Any, ...]) -> list[_Shape]:
     """What is drawn of an entry of `pybullet.getVisualShapeData`; nothing where it is not seen."""
     body, link, type_, size, file, place, turn, rgba = given[:8]
     what = f"body {body}, link {link}"
@@ -432,18 +451,28 @@ def _read(given: tuple[Any, ...], most: int) -> list[_Shape]:
             raise errors.CaveError(
                 f"{what}: its mesh is of no file ({name[:80]!r}), of which PyBullet does not tell the looks"
             )
-        look = looks.of_file(name, tuple(bool(x < 0) for x in size), most)
+        look = looks.of_file(name, tuple(bool(x < 0) for x in size))
         size, plane = np.abs(size), look.plane
         shape = functools.partial(_Shape, body, link, rotation=turn)
-        if plane is None or min(size[:2]) == 0:
-            return [shape("mesh", size, place, colours=colours * part.colour, mesh=part.mesh) for part in look.parts]
+        # What is not square would have a pattern that is not as high as it is wide.
+        if plane is None or min(size[:2]) == 0 or (plane.texture != "plain" and not math.isclose(size[0], size[1])):
+            texture = "plain" if look.image is None else "image"
+            return [shape("mesh", size, place, colours=colours, texture=texture, image=look.image, mesh=look.mesh)]
         # A flat rectangle lies off its own middle by `centre`.
         middle = np.asarray(place) + scenes.rotation_matrices(np.array(turn)) @ (plane.centre * size)
         edges = np.array([*(plane.half * size[:2]), 0.0])
-        texture, period, shown, image = plane.texture, plane.period * float(size[0]), plane.colours, plane.image
-        if not math.isclose(size[0], size[1]):  # its pattern is not as high as it is wide
-            texture, shown, image = "plain", look.mean, None
-        return [shape("plane", edges, middle, colours=colours * shown, texture=texture, period=period, image=image)]
+        period, image = plane.period * float(size[0]), plane.image
+        return [
+            shape(
+                "plane",
+                edges,
+                middle,
+                colours=colours * plane.colours,
+                texture=plane.texture,
+                period=period,
+                image=image,
+            )
+        ]
     if kind == "box":
         size = [edge / 2 for edge in size]
     elif kind != "sphere":

@@ -1,7 +1,8 @@
 """One scene as a file that other programs read: MJCF (MuJoCo), URDF (PyBullet, ROS), GLB (anything that shows models).
 
 All three keep geometry, poses and a plain colour a solid (of a pattern, the mean of its two; of an image, its mean);
-MJCF keeps lights, too. Metres, z up, as everywhere here; but GLB, whose own standard is y up, is turned on its way out.
+MJCF keeps lights, too, and URDF and GLB keep the images of meshes that have coordinates. Metres, z up, as everywhere here;
+but GLB, whose own standard is y up, is turned on its way out.
 """
 
 import math
@@ -12,7 +13,7 @@ import numpy as np
 import scenes
 from scenes import geometry
 from scenes.geometry import meshes
-from scenes.kit import errors
+from scenes.kit import errors, sheets
 
 _TURNED = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], float)
 """z up to y up."""
@@ -94,7 +95,14 @@ def urdf(scene: scenes.Scenes, folder: str = "meshes") -> dict[str, bytes]:
         elif name == "cylinder":
             shape = ("cylinder", {"radius": _text(size[:1]), "length": _text(2 * size[1:2])})
         else:
+            own = _unwrapped(scene, i)
             made[f"solid{i}.obj"] = obj(*meshes.of(scene, i)).encode()
+            if own is not None:
+                corners, coordinates, image = own
+                made[f"solid{i}.obj"] = _obj_with_image(corners, coordinates, f"solid{i}.mtl").encode()
+                made[f"solid{i}.mtl"] = f"newmtl image\nKd 1 1 1\nmap_Kd solid{i}.png\n".encode()
+                made[f"solid{i}.png"] = sheets.png(image)
+                colours[i] = scene.colour[i, 0]
             shape = ("mesh", {"filename": f"{folder}/solid{i}.obj" if folder else f"solid{i}.obj"})
         for part in ("visual", "collision"):
             place = ElementTree.SubElement(link, part)
@@ -108,6 +116,7 @@ def urdf(scene: scenes.Scenes, folder: str = "meshes") -> dict[str, bytes]:
 def glb(scene: scenes.Scenes) -> bytes:
     """A binary glTF 2.0 of a batch of one: a node for each solid, named `solid0-box` and the like."""
     import trimesh
+    from PIL import Image
 
     scene = _one(scene)
     shown = trimesh.Scene()
@@ -115,16 +124,37 @@ def glb(scene: scenes.Scenes) -> bytes:
     colours = geometry.plain_colours(scene)
     for i, kind in enumerate(scene.kind.tolist()):
         corners, faces = meshes.of(scene, i)
+        colour, uv, image, own = colours[i], None, None, _unwrapped(scene, i)
+        if own is not None:
+            corners, uv, pixels = own
+            faces, colour, image = np.arange(len(corners)).reshape(-1, 3), scene.colour[i, 0], Image.fromarray(pixels)
         material = trimesh.visual.material.PBRMaterial(
-            baseColorFactor=(*colours[i], 1.0), metallicFactor=0.0, roughnessFactor=1.0
+            baseColorFactor=(*colour, 1.0), metallicFactor=0.0, roughnessFactor=1.0, baseColorTexture=image
         )
-        visual = trimesh.visual.TextureVisuals(material=material)
+        visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
         name = f"solid{i}-{scenes.KINDS[kind]}"
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = turns[i], scene.position[i]
         made = trimesh.Trimesh(corners, faces, visual=visual, process=False)
         shown.add_geometry(made, node_name=name, geom_name=name, transform=_TURNED @ pose)
     return shown.export(file_type="glb")
+
+
+def _unwrapped(scene: scenes.Scenes, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Corners of each face in metres, their coordinates and the image, of a solid that shows one by coordinates."""
+    own = scene.meshes[scene.mesh[i]] if scene.mesh[i] >= 0 else None
+    if own is None or own.coordinates is None or scene.image[i] < 0:
+        return None
+    corners = (own.vertices * scene.size[i])[own.faces].reshape(-1, 3)
+    return corners, own.coordinates.reshape(-1, 2), scene.images[scene.image[i]]
+
+
+def _obj_with_image(corners: np.ndarray, coordinates: np.ndarray, library: str) -> str:
+    """The text of an OBJ file of faces that share no corners, whose image the library names."""
+    lines = [f"mtllib {library}", "usemtl image", *(f"v {_text(corner)}" for corner in corners)]
+    lines += [f"vt {_text(place)}" for place in coordinates]
+    lines += [f"f {k}/{k} {k + 1}/{k + 1} {k + 2}/{k + 2}" for k in range(1, len(corners), 3)]
+    return "\n".join(lines) + "\n"
 
 
 def obj(corners: np.ndarray, faces: np.ndarray) -> str:

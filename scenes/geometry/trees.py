@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Float32
 
 import scenes
-from scenes.renderers.kernels import growth
+from scenes.renderers.kernels import growth, laid
 
-Forest = tuple[np.ndarray, ...]
-"""Trees of several meshes: root nodes (m,); boxes and extents (m, 9); then, flat, what `growth.grow` gives of them all,
-normals at the corners of each face, and where each mesh's leaves begin and the last's end (m + 1,)."""
+Forest = tuple[np.ndarray | None, ...]
+"""Trees of several meshes: root nodes (m,); boxes, extents and whether there are coordinates (m, 10); then, flat, what
+`growth.grow` gives of them all, normals at the corners of each face, where each mesh's leaves begin and the last's end
+(m + 1,), and the `laid.NUMBERS` of each face, or None where no mesh has coordinates."""
 
 _trees: weakref.WeakKeyDictionary[scenes.Mesh, Forest] = weakref.WeakKeyDictionary()
 
@@ -26,10 +27,24 @@ def tree(mesh: scenes.Mesh) -> Forest:
         extent = np.abs([low, high]).max(0)
         nodes, children, triangles, faces = growth.grow(corners)
         margin = growth.MARGIN * np.float32([-1] * 3 + [1] * 3)
-        box = np.concatenate([np.concatenate([low, high]) + margin, extent]).astype(np.float32)
+        has = mesh.coordinates is not None
+        box = np.concatenate([np.concatenate([low, high]) + margin, extent, [has]]).astype(np.float32)
         parts = (box[None], nodes.ravel(), children.ravel(), triangles.ravel(), faces.ravel(), _normals(mesh).ravel())
-        made = _trees[mesh] = (np.zeros(1, np.int32), *parts)
+        made = _trees[mesh] = (np.zeros(1, np.int32), *parts, _places(mesh, corners) if has else None)
     return made
+
+
+def _places(mesh: scenes.Mesh, corners: Float32[np.ndarray, "f 3 3"]) -> Float32[np.ndarray, " n"]:
+    """Of each face its corners' coordinates, and its area in the picture by its own; 0 where it has none."""
+    (across, up), (right, left) = (
+        np.moveaxis(part[:, 1:].astype(np.float64) - part[:, :1], 1, 0) for part in (mesh.coordinates, corners)
+    )
+    shown, area = (
+        np.abs(across[:, 0] * up[:, 1] - across[:, 1] * up[:, 0]),
+        np.linalg.norm(np.cross(right, left), axis=1),
+    )
+    rate = np.minimum(shown / np.where(area > 0, area, np.inf), np.finfo(np.float32).max)
+    return np.concatenate([mesh.coordinates.reshape(-1, 6), rate[:, None]], 1).astype(np.float32).ravel()
 
 
 def _normals(mesh: scenes.Mesh) -> Float32[np.ndarray, "f 3 3"]:
@@ -48,7 +63,7 @@ def forest(meshes: Sequence[scenes.Mesh]) -> Forest:
     trees = [tree(mesh) for mesh in meshes]
     if not trees:
         empty = [np.zeros(0, dtype) for dtype in (np.float32, np.int32, np.float32, np.int32, np.float32)]
-        return (np.zeros(0, np.int32), np.zeros((0, 9), np.float32), *empty, np.zeros(1, np.int32))
+        return (np.zeros(0, np.int32), np.zeros((0, 10), np.float32), *empty, np.zeros(1, np.int32), None)
     count = lambda part, size: np.cumsum([0, *(len(t[part]) // size for t in trees[:-1])])
     roots = count(3, growth.WIDE).astype(np.int32)
     leaves, faces = count(5, growth.WIDE), count(6, 9)
@@ -58,4 +73,6 @@ def forest(meshes: Sequence[scenes.Mesh]) -> Forest:
     rest = [np.concatenate([t[part] for t in trees]) for part in (1, 2, 4, 6)]
     join = lambda parts: np.concatenate(parts).astype(np.int32)
     firsts = np.append(leaves, leaves[-1] + len(trees[-1][5]) // growth.WIDE).astype(np.int32)
-    return (roots, rest[0], rest[1], join(children), rest[2], join(own), rest[3], firsts)
+    places = [np.zeros(len(t[6]) // 9 * int(laid.NUMBERS), np.float32) if t[7] is None else t[7] for t in trees]
+    coordinates = None if all(t[7] is None for t in trees) else np.concatenate(places)
+    return (roots, rest[0], rest[1], join(children), rest[2], join(own), rest[3], firsts, coordinates)

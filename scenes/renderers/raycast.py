@@ -28,7 +28,7 @@ import scenes
 from scenes import geometry, renderers
 from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures, triangles
+from scenes.renderers.kernels import chunks, deferred, frame, growth, laid, outlines, pictures, triangles
 
 
 def version() -> int:
@@ -130,6 +130,7 @@ class Handle:
         self._forest = trees.forest([])
         self._images: tuple[np.ndarray, ...] = ()
         self._sums = pictures.table(())
+        self._sizes: tuple[np.ndarray, np.ndarray] | None = None
         self._reserve(len(batch), max(capacity, int(batch.n_solids.max())), batch.light_position.shape[1])
         self._put(batch, np.arange(len(batch)))
 
@@ -152,6 +153,8 @@ class Handle:
         # The number of an image counts on from that of the last pattern.
         self._texture.reshape(len(self._count), -1)[rows] = 0
         numbers = np.append(self._take(batch.images), 0)
+        if self._sizes is None and self._images and self._forest[-1] is not None:
+            self._sizes = laid.table(self._images)
         self._texture[to] = batch.texture + numbers[batch.image]
         self._look[to, :3], self._look[to, 3] = geometry.extents(batch), batch.texture_scale
         # A colour below black would reach into the byte of a packed pixel where its solid's name is.
@@ -193,7 +196,7 @@ class Handle:
             self._texture[shows] += chunks.IMAGE
             table = {id(image): image for image in (*(self._images[i - chunks.IMAGE] for i in left.tolist()), *images)}
             self._images = tuple(table.values())
-            self._sums = pictures.table(self._images)
+            self._sums, self._sizes = pictures.table(self._images), None
         number = {id(image): i for i, image in enumerate(self._images)}
         return np.array([number[id(image)] for image in images], np.int32)
 
@@ -235,11 +238,11 @@ class Handle:
             array = self._buffers[name] = array[-array.ctypes.data % 64 :]
         return array[:size].view(dtype).reshape(shape)
 
-    def _room(self, b: int, h: int, w: int, simple: bool) -> tuple:
+    def _room(self, b: int, h: int, w: int, simple: bool, mapped: bool) -> tuple:
         """Arrays for the colours, depths and ids of so many frames; and for each thread its scratch, what it walks through
         trees with, and what it paints triangles on. Those of the last call, where they fit."""
         ratio, most, n_lights = self._ratio, self._capacity, self._lights.shape[1]
-        kind = (b, h, w, simple, most)
+        kind = (b, h, w, simple, mapped, most)
         if self._kept[0] == kind:
             return self._kept[1]
         stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
@@ -272,6 +275,7 @@ class Handle:
             self._buffer("leaf", (threads, triangles.ROOM), np.float32),
             self._buffer("seen", (threads, area), np.int32),
             *(self._buffer(name, (threads, area), np.float32) for name in ("far", "first", "second")),
+            self._buffer("around", (threads, laid.ROOM if mapped else 0), np.int32),
         )
         own[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         scratch = [[[array[i] for array in arrays] for arrays in (own, walks, canvas)] for i in range(threads)]
@@ -311,8 +315,10 @@ class Handle:
         # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled, as is that
         # without shadows.
         simple = not (self._meshes or self._images)
-        rgb, depth, ids, scratch = self._room(b, h, w, simple)
         sums = (None, None) if simple else self._sums
+        *grown, coordinates = self._forest
+        mapped = None if coordinates is None or self._sizes is None else (coordinates, *self._sizes)
+        rgb, depth, ids, scratch = self._room(b, h, w, simple, mapped is not None)
         extent = None if cameras.extent is None else float(cameras.extent)
         which, eyes, turns, *lens = lenses(cameras)
         view = (eyes, turns, drawn, float(cameras.fov), extent, h, w)
@@ -334,12 +340,11 @@ class Handle:
             more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
             _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
-        grown = self._forest
         left = iter(_shares(b, len(scratch)))
 
         def work(thread: int) -> None:
             own, walk, paint = scratch[thread]
-            forest = None if simple else (*walk, *grown, *paint)
+            forest = None if simple else (*walk, *grown, mapped, *paint)
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
                 if "albedo" in more:
@@ -349,7 +354,7 @@ class Handle:
                 if "flow" in more:
                     _find_flow(begin, end, more["flow"], depth, ids, *motion)
 
-        _run(work, len(scratch), (extent is None, simple, shadows, *more))
+        _run(work, len(scratch), (extent is None, simple, shadows, mapped is None, *more))
         arrays = {"rgb": rgb, **more}
         for name in arrays.keys() & {"rgb", "albedo"}:
             arrays[name] = arrays[name].view(np.uint8)[:, : h * w * 3].reshape(b, h, w, 3)

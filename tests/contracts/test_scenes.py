@@ -309,6 +309,11 @@ def test_arrays_that_do_not_fit_are_refused(change, told):
         ({"vertices": np.zeros((0, 3), np.float32)}, "it has 0 vertices"),
         ({"normals": np.full((1, 3, 3), np.inf, np.float32)}, "finite"),
         ({"normals": np.ones((1, 3, 3), np.float32)}, "length 1"),
+        (
+            {"coordinates": np.full((1, 3, 2), np.nan, np.float32)},
+            r"coordinates .* wanted \(1, 3, 2\) numbers within 10000",
+        ),
+        ({"coordinates": np.full((1, 3, 2), 1e9, np.float32)}, "numbers within 10000"),
     ],
 )
 def test_what_is_no_mesh_is_refused(change, told):

@@ -225,24 +225,22 @@ def test_ground_with_a_checkered_picture_is_a_checkered_plane(client):
     assert batch.size[0].tolist() == [100, 100, 0] and batch.texture_scale[0] == 2
 
 
-@pytest.mark.parametrize("name", ["duck_vhacd.urdf", "soccerball.urdf"])
-def test_a_mesh_with_a_picture_shows_its_colours(client, name):
-    """In parts, which make up the whole: the same ids and depth, and colours nearer to TinyRenderer's than its mean is."""
+@pytest.mark.parametrize("name", ["duck_vhacd.urdf", "soccerball.urdf", "table/table.urdf"])
+def test_a_mesh_with_a_picture_shows_it(client, name):
     body = pybullet.loadURDF(str(DATA / name), physicsClientId=client)
-    whole, parts = ours.Stage(client, colours=1), ours.Stage(client)
-    assert len(whole.body) == 1 < len(parts.body) <= 6
+    stage = ours.Stage(client)
+    batch = stage.to_scenes(stage.states())
+    batch.check()
+    assert (batch.texture == scenes.TEXTURES.index("image")).all() and len(batch.meshes) == 1
+    assert np.ptp(batch.images[0].reshape(-1, 3), 0).max() > 50
     for yaw in (110, 200):
         view = around(client, body, yaw)
-        rgb, _, ids = theirs(client, view, lens())
-        (_, _, even, depth, same), (_, _, mine, my_depth, my_ids) = (
-            stage.get_camera_image(96, 96, view, lens()) for stage in (whole, parts)
-        )
-        assert (same == my_ids).mean() > 0.999 and np.abs(depth - my_depth)[same == my_ids].max() < 1e-4
+        rgb, _, ids = theirs(client, view, lens(), lightSpecularCoeff=0)
+        _, _, mine, _, my_ids = stage.get_camera_image(96, 96, view, lens())
         solid = ~edges(ids, my_ids) & (ids >= 0)
-        off = [np.abs(rgb.astype(int) - picture)[solid].mean() for picture in (even, mine)]
-        assert off[1] < 0.6 * off[0] and off[1] < 2.5
-    with pytest.raises(errors.CaveError, match="colours is 0, wanted 1 to 64"):
-        ours.Stage(client, colours=0)
+        off = np.abs(rgb.astype(int) - mine)[solid].mean(-1)
+        # TinyRenderer shows one pixel of the picture, and we the mean of those that a pixel covers.
+        assert solid.sum() > 300 and np.median(off) < 2.5 and off.mean() < 4, (np.median(off), off.mean())
 
 
 def test_a_picture_on_flat_ground_is_laid_as_tinyrenderer_lays_it(client, tmp_path):

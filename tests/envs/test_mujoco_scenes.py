@@ -12,7 +12,7 @@ import scenes
 from envs.physics import mujoco as ours
 from scenes import renderers
 from scenes.geometry import files as files_of
-from scenes.kit import errors
+from scenes.kit import errors, sheets
 
 ASSETS = pathlib.Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 MODELS = (
@@ -264,6 +264,56 @@ def test_a_mesh_s_geoms_share_it():
     assert len(batch.meshes) == 4 and (batch.mesh >= 0).sum() == 10
     gears = [i for i in range(model.ngeom) if model.geom_dataid[i] == 1]
     assert len(set(batch.mesh[gears].tolist())) == 1
+
+
+def wrapped():
+    """A ball that shows a picture by its coordinates, once, repeated, and mirrored with a colour."""
+    ball = trimesh.creation.uv_sphere(count=[12, 16])
+    u, v = np.arctan2(ball.vertices[:, 1], ball.vertices[:, 0]) / (2 * np.pi) + 0.5, ball.vertices[:, 2] / 2 + 0.5
+    rows = [f"v {x} {y} {z}" for x, y, z in ball.vertices] + [f"vt {a} {b}" for a, b in zip(u, v)]
+    # Not the faces across which u falls from 1 to 0.
+    own = ball.faces[np.ptp(u[ball.faces], axis=1) < 0.5]
+    rows += [f"f {a}/{a} {b}/{b} {c}/{c}" for a, b, c in own + 1]
+    row, column = np.indices((48, 64))
+    picture = np.stack([3 * column, 5 * row, 120 * ((column // 8 + row // 8) % 2)], -1).astype(np.uint8)
+    picture[:12, :16] = 255
+    files = {"ball.obj": "\n".join(rows).encode(), "picture.png": sheets.png(picture)}
+    xml = """<mujoco>
+      <visual><headlight ambient="0.6 0.6 0.6" diffuse="0.3 0.3 0.3" specular="0 0 0"/></visual>
+      <asset>
+        <texture name="picture" type="2d" file="picture.png"/>
+        <material name="once" texture="picture"/><material name="often" texture="picture" texrepeat="2 3"/>
+        <material name="tinted" texture="picture" rgba="1 0.6 0.4 1"/>
+        <material name="uniform" texture="picture" texuniform="true"/>
+        <mesh name="ball" file="ball.obj" inertia="shell" scale="0.5 0.5 0.5"/>
+        <mesh name="egg" file="ball.obj" inertia="shell" scale="-0.4 0.5 0.7"/>
+      </asset>
+      <worldbody>
+        <camera pos="0 -3 0.5" xyaxes="1 0 0 0 0.2 1"/><camera pos="3 1 2" xyaxes="-0.3 1 0 -0.5 -0.2 0.9"/>
+        <geom type="mesh" mesh="ball" material="once" pos="-0.8 0 0" euler="0 0 100"/>
+        <geom type="mesh" mesh="ball" material="often" pos="0.4 0 0.5" euler="20 0 70"/>
+        <geom type="mesh" mesh="egg" material="tinted" pos="0.5 1 -0.5" euler="0 30 0"/>
+      </worldbody>
+    </mujoco>"""
+    return xml, files
+
+
+@pytest.mark.opengl
+def test_a_mesh_shows_a_picture_by_its_coordinates():
+    model = mujoco.MjModel.from_xml_string(*wrapped())
+    data = stepped(model, 1)
+    assert (compare(model, data) < 7).all()
+    stage = ours.Stage(model)
+    batch = stage.to_scenes(stage.states(data))
+    batch.check()
+    # One for each way in which the picture repeats.
+    assert len(batch.meshes) == 3 and all(mesh.coordinates is not None for mesh in batch.meshes)
+
+
+def test_a_uniform_picture_on_a_mesh_is_its_mean():
+    xml, files = wrapped()
+    stage = ours.Stage(mujoco.MjModel.from_xml_string(xml.replace('material="once"', 'material="uniform"'), files))
+    assert (stage._texture != 0).tolist() == [False, True, True] and stage._meshes[0].coordinates is None
 
 
 @pytest.mark.opengl

@@ -44,6 +44,7 @@ def ball(n=8):
 
 
 BALL = ball()
+WRAPPED = dataclasses.replace(BALL, coordinates=2 * BALL.vertices[BALL.faces][..., :2])
 
 
 def crowd(seed, kinds, textures, n=9, **changes):
@@ -92,6 +93,9 @@ CASES = {
     "meshes": lambda size: (crowd(2, ["mesh", "box"], ("plain", "noise"), 6), cameras(1, size), {"shadows": True}),
     "images": lambda size: (
         crowd(3, list(SIZES), ("image", "checker"), fog=np.float32([[3, 6]])), cameras(1, size), {"supersample": 3},
+    ),
+    "unwrapped": lambda size: (
+        crowd(8, ["mesh", "box"], ("image", "checker"), 6, meshes=(WRAPPED,)), cameras(1, size), {"supersample": 2},
     ),
     "parallel": lambda size: (
         crowd(4, list(SIZES)[:7], scenes.TEXTURES), cameras(1, size, extent=3.5), {"shadows": True},

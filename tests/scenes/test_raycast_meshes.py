@@ -174,7 +174,7 @@ def test_trees_hold_every_triangle_once_within_its_boxes():
     rng = np.random.default_rng(0)
     flat = np.zeros((500, 3), np.int32)  # all in one place: nothing to part them by
     for mesh in (soup(rng, 1), soup(rng, 5000, 0.05), scenes.Mesh(np.float32([[1, 2, 3]]), flat)):
-        _, boxes, nodes, children, corners, faces, _ = trees.tree(mesh)
+        _, boxes, nodes, children, corners, faces, *_ = trees.tree(mesh)
         assert trees.tree(mesh) is trees.tree(mesh)
         wide = trees.growth.WIDE
         nodes, children, corners = nodes.reshape(-1, 6, wide), children.reshape(-1, wide), corners.reshape(-1, 9, wide)

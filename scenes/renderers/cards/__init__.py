@@ -135,7 +135,7 @@ class Handle(raycast.Handle):
             raise errors.CaveError(f"device cuda: {why}; use device cpu", errors.USAGE)
         self._card = _Simulated() if numba.config.ENABLE_CUDASIM else _Torch()
         self._kept: dict[str, Any] = {}
-        self._tables, self._trees, self._pictures = None, None, None
+        self._tables, self._trees, self._pictures, self._laid = None, None, None, None
         super().__init__(batch, shadows, supersample, sensors, capacity, 1)
 
     def _put(self, batch: scenes.Scenes, rows: np.ndarray) -> None:
@@ -196,9 +196,15 @@ class Handle(raycast.Handle):
         if places is not None:
             tables = (*tables[:5], *self._send(*places), *tables[8:])
         if self._trees is None or self._trees[0] is not self._forest:
-            self._trees = (self._forest, self._send(*self._forest), _room(self._forest))
+            self._trees = (self._forest, self._send(*self._forest[:-1]), _room(self._forest))
+            self._laid = None
         if self._pictures is None or self._pictures[0] is not self._sums:
             self._pictures = (self._sums, self._send(*self._sums))
+            self._laid = None
+        unwrapped = self._sizes is not None and self._forest[-1] is not None
+        if self._laid is None:
+            nothing = (np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros((0, 1), np.int32))
+            self._laid = self._send(*((self._forest[-1], *self._sizes) if unwrapped else nothing))
         # There is room for one where there is nothing.
         capacity, n_lights = max(1, self._capacity), max(1, self._lights.shape[1])
         _, geometry = self._keep("geometry", (b * capacity, 13 + 3 * n_lights), np.float32)
@@ -206,12 +212,12 @@ class Handle(raycast.Handle):
         which, eyes, turns, step, flat = raycast.lenses(cameras)
         seen = self._send(rows, which, eyes, turns)
         step, extent = step / ratio, float(cameras.extent or 0)
-        place, draw, tile, threads = _kernels(self._trees[2], flat)
+        place, draw, tile, threads = _kernels(self._trees[2], flat, unwrapped)
         _launch(place, -(-len(rows) * capacity // _PLACING), _PLACING, stream)(
             seen, tables, (geometry, windows), capacity, h * ratio, w * ratio, step, extent
         )
         _launch(draw, len(rows) * -(-h // tile) * -(-w // tile), threads, stream)(
-            seen, tables, (geometry, windows), self._pictures[1], self._trees[1], frames, capacity, h, w,
+            seen, tables, (geometry, windows), self._pictures[1], self._trees[1], self._laid, frames, capacity, h, w,
             np.float32(step), extent, ratio, self._shadows, *self._wanted,
         )  # fmt: skip
         return out
@@ -239,19 +245,19 @@ def _room(forest: tuple) -> int:
     return max(32, 1 << (depth * (growth.WIDE - 1)).bit_length())
 
 
-_made: dict[tuple[int, bool], tuple[Callable, Callable]] = {}
+_made: dict[tuple[int, bool, bool], tuple[Callable, Callable]] = {}
 
 
-def _kernels(stack: int, flat: bool) -> tuple[Callable, Callable, int, int]:
+def _kernels(stack: int, flat: bool, laid: bool) -> tuple[Callable, Callable, int, int]:
     """The kernels for such scenes and cameras, the side of a tile and its threads."""
     from scenes.renderers.kernels import device
 
-    if (stack, flat) not in _made:
+    if (stack, flat, laid) not in _made:
         if not numba.config.ENABLE_CUDASIM:
             print(
                 "making the ray caster ready for the graphics card (the first time it is compiled) ...",
                 file=sys.stderr,
                 flush=True,
             )
-        _made[stack, flat] = device.compiled(raycast.version(), stack, flat)
-    return *_made[stack, flat], device.TILE, device.THREADS
+        _made[stack, flat, laid] = device.compiled(raycast.version(), stack, flat, laid)
+    return *_made[stack, flat, laid], device.TILE, device.THREADS

@@ -29,14 +29,22 @@ def _lens(flat, extent):
 
 
 @numba.njit(**LOOP)
-def _forest(wooded, pile, near, trunks):
-    """Scratch and trees, or None where there are no meshes."""
+def _mapped(laid, coordinates):
+    """What `laid` wants, or None where no mesh has coordinates."""
+    if laid is None:
+        return None
+    return coordinates
+
+
+@numba.njit(**LOOP)
+def _forest(wooded, pile, near, trunks, mapped):
+    """Scratch, trees and what `laid` wants, or None where there are no meshes."""
     if wooded is None:
         return None
-    return (pile, near) + trunks  # noqa: RUF005  numba lays tuples end to end by no other name
+    return (pile, near) + trunks + (mapped,)  # noqa: RUF005  numba lays tuples end to end by no other name
 
 
-def compiled(version: int, stack: int, flat: bool):
+def compiled(version: int, stack: int, flat: bool, laid: bool):
     """The two kernels, `place` and `draw`. Why they close over `version`: see `frame.compiled`.
 
     Both take these tuples of arrays:
@@ -46,15 +54,17 @@ def compiled(version: int, stack: int, flat: bool):
         placed: Geometry and windows, `capacity` rows for each camera.
         shown: Of `pictures.table`.
         trunks: The trees of all meshes.
+        coordinates: Of these, and all sizes of the pictures; see `laid`.
         frames: What is drawn.
 
     Args:
         version: A number that stands for the source of all kernels.
         stack: Branches to remember on the way through a mesh's tree; 0: there are no meshes.
         flat: Whether cameras are orthographic.
+        laid: Whether meshes show pictures by coordinates of their own.
     """
     room, more = max(stack, 1), max(stack, 1) + growth.WIDE
-    lens, wooded = True if flat else None, True if stack else None
+    lens, wooded, unwrapped = True if flat else None, True if stack else None, True if laid else None
 
     @cuda.jit(**KERNEL)
     def place(cameras, tables, placed, capacity, height, width, step, extent):
@@ -75,7 +85,7 @@ def compiled(version: int, stack: int, flat: bool):
 
     @cuda.jit(**KERNEL)
     def draw(
-        cameras, tables, placed, shown, trunks, frames,
+        cameras, tables, placed, shown, trunks, coordinates, frames,
         capacity, height, width, step, extent, ratio, shadows, painted, measured,
     ):  # fmt: skip
         """One block for each tile of each picture; the step is that of the finer one."""
@@ -90,7 +100,7 @@ def compiled(version: int, stack: int, flat: bool):
         pile = cuda.local.array(room, numba.int32)
         near = cuda.local.array(more, numba.float32)
         seen = cuda.local.array(3, numba.float64)
-        forest = _forest(wooded, pile, near, trunks)
+        forest = _forest(wooded, pile, near, trunks, _mapped(unwrapped, coordinates))
         thread = cuda.threadIdx.x
         across = (width + TILE - 1) // TILE
         tiles = across * ((height + TILE - 1) // TILE)

@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import chunks, outlines, pictures, trees, triangles
+from scenes.renderers.kernels import chunks, laid, outlines, pictures, trees, triangles
 from scenes.renderers.kernels.outlines import (
     BOX,
     CAPSULE,
@@ -199,8 +199,9 @@ def _draw_solid(
         count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent, depth, near)
     if count == 0:
         return
-    window, ready = (0, 0, -1, -1), False
+    window, ready, unwrapped = (0, 0, -1, -1), False, False
     if forest is not None and kind[k] >= MESH:
+        unwrapped = laid.has(forest[10], forest[3], kind[k] - MESH)
         window = outlines.solid_window(g, kind[k], look[k], height, width, step, extent)
         ready = triangles.worthwhile(window, near, forest, kind[k] - MESH)
         if ready:
@@ -227,7 +228,13 @@ def _draw_solid(
         elif not painted:
             # What nobody looks at must still be a colour: names are kept beside it.
             chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
-        if sums is not None and skin >= chunks.IMAGE:
+        if sums is not None and skin >= chunks.IMAGE and unwrapped:
+            laid.filter_light(
+                s, blocks, start, n, g, look[k], stride, np.float32(step), extent, forest, kind[k] - MESH,
+                skin - chunks.IMAGE,
+            )  # fmt: skip
+            chunks.no_mix(s, n)
+        elif sums is not None and skin >= chunks.IMAGE:
             if not flat:
                 chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
             pictures.filter_light(s, n, flat, sums, places[skin - chunks.IMAGE], edge[0])
@@ -281,7 +288,8 @@ def draw_frame(
         air: Ambient light (3), sky (3), where fog begins and ends.
         sums: Of `pictures.table`, as is the next; or both None, where no solid shows an image.
         places: p 3.
-        forest: Scratch and the trees of all meshes, see `geometry.trees.Forest`; None where there is no mesh.
+        forest: Scratch, the trees of all meshes (see `geometry.trees.Forest`), what `laid` wants (or None), and the
+            canvas of `triangles`; None where there is no mesh.
     """
     stride = max(width, outlines.WIDE)
     view = outlines.axes(camera)

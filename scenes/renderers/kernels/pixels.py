@@ -10,7 +10,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import chunks, outlines, pictures, surfaces, textures, trees
+from scenes.renderers.kernels import chunks, laid, outlines, pictures, surfaces, textures, trees
 from scenes.renderers.kernels.frame import FIXED
 from scenes.renderers.kernels.outlines import (
     BOX,
@@ -143,17 +143,55 @@ def _mesh(ox, oy, oz, dx, dy, dz, size, far, forest, number):
         return INF, ZERO, ZERO, ONE
     sx, sy, sz = trees._stretches(forest, number, size)
     kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
+    t, found, u, v, w = _triangle(ox, oy, oz, dx, dy, dz, kx, ky, kz, far, forest, number)
+    if t == INF:
+        return INF, ZERO, ZERO, ONE
+    nx, ny, nz = trees.normal_at(forest, found, u, v, w, kx, ky, kz)
+    return t, nx, ny, nz
+
+
+@numba.njit(**LOOP)
+def _triangle(ox, oy, oz, dx, dy, dz, kx, ky, kz, far, forest, number):
+    """Distance, place among the corners, and shares of its corners of the triangle of a mesh, stretched by 1 / k, that a
+    ray meets before `far`; inf for none."""
     ox, oy, oz, dx, dy, dz = ox * kx, oy * ky, oz * kz, dx * kx, dy * ky, dz * kz
     box = forest[3][number]
     enter, leave = trees._enters(ox, oy, oz, dx, dy, dz, box[0], box[1], box[2], box[3], box[4], box[5])
     if not (enter <= leave and enter < far):
-        return INF, ZERO, ZERO, ONE
+        return INF, np.uintp(0), ONE, ZERO, ZERO
     px, py, pz = ox + enter * dx, oy + enter * dy, oz + enter * dz
     t, found, u, v, w = trees.walk(forest, forest[2][number], px, py, pz, dx, dy, dz, far - enter, False)
+    return t + enter, found, u, v, w
+
+
+@numba.njit(**LOOP)
+def _laid(mapped, kind, g, size, step, fx, fy, nx, ny, nz, extent, picture, seen, forest):
+    """Write into `seen` what a pixel sees of the picture that a mesh shows by its coordinates; whether there is such.
+    `mapped` is None, as numba compiles, where no mesh has any."""
+    if mapped is None:
+        return False
+    if kind < MESH or not laid.has(mapped, forest[3], kind - MESH):
+        return False
+    sx, sy, sz = trees._stretches(forest, kind - MESH, size)
+    ox, oy, oz, dx, dy, dz = _ray(g, fx, fy, extent)
+    # Once more: few pixels see such a mesh, and all would carry its triangle about.
+    t, found, u, v, _ = _triangle(ox, oy, oz, dx, dy, dz, ONE / sx, ONE / sy, ONE / sz, INF, forest, kind - MESH)
     if t == INF:
-        return INF, ZERO, ZERO, ONE
-    nx, ny, nz = trees.normal_at(forest, found, u, v, w, kx, ky, kz)
-    return t + enter, nx, ny, nz
+        return False
+    face, apart = forest[7][found], step * _spread(t, extent)
+    u, v = laid.place(mapped[0], face, u, v)
+    rate = mapped[0][np.uintp(face) * laid.NUMBERS + np.uintp(6)]
+    area = laid.covered(rate, nx, ny, nz, dx, dy, dz, sx, sy, sz, apart)
+    laid.show(u, v, area, mapped[1], mapped[2][picture], seen)
+    return True
+
+
+@numba.njit(**LOOP)
+def _unwrapped(kind, g, look, step, fx, fy, nx, ny, nz, extent, picture, seen, forest):
+    """The same; `forest` is None where there are no meshes."""
+    if forest is None:
+        return False
+    return _laid(forest[10], kind, g, look, step, fx, fy, nx, ny, nz, extent, picture, seen, forest)
 
 
 @numba.njit(**LOOP)
@@ -302,10 +340,15 @@ def _solid_mix(texture, u, v, w, fu, fv, fw):
 
 
 @numba.njit(**LOOP)
-def colour(texture, flat, g, look, step, fx, fy, t, nx, ny, nz, extent, sums, places, seen):
+def colour(texture, kind, g, look, step, fx, fy, t, nx, ny, nz, extent, sums, places, seen, forest):
     """Red, green and blue, before light, of what a pixel sees of a solid at depth `t`; `seen` is scratch."""
     if texture == 0:
         return look[4], look[5], look[6]
+    if texture >= chunks.IMAGE:
+        picture = texture - chunks.IMAGE
+        if _unwrapped(kind, g, look, step, fx, fy, nx, ny, nz, extent, picture, seen, forest):
+            return look[4] * np.float32(seen[0]), look[5] * np.float32(seen[1]), look[6] * np.float32(seen[2])
+    flat = kind == PLANE
     inverse = ONE / look[3]
     if flat:
         u, v, fu, fv = _flat_point(g, fx, fy, t, inverse, extent)
@@ -410,9 +453,23 @@ def draw_pixel(
         if k < 0:
             r, g, b = air[3] * most, air[4] * most, air[5] * most
         else:
-            flat, itself = kind[k] == PLANE, look[k]
             cr, cg, cb = colour(
-                texture[k], flat, geometry[k], itself, step, fx, fy, t, nx, ny, nz, extent, sums, places, seen
+                texture[k],
+                kind[k],
+                geometry[k],
+                look[k],
+                step,
+                fx,
+                fy,
+                t,
+                nx,
+                ny,
+                nz,
+                extent,
+                sums,
+                places,
+                seen,
+                forest,
             )
             r, g, b = light_on(fx, fy, t, k, nx, ny, nz, n, shadows, kind, look, geometry, lights, air, extent, forest)
             r, g, b = cr * most * r, cg * most * g, cb * most * b

@@ -188,15 +188,30 @@ def _enters(ox, oy, oz, dx, dy, dz, ax, ay, az, bx, by, bz):
 
 
 @numba.njit(**INLINE)
-def normal_at(forest, found, u, v, w, kx, ky, kz):
-    """Unit normal of a mesh stretched by 1 / k at shares u v w of the corners of the triangle `found`."""
+def slope_at(forest, found, u, v, w, kx, ky, kz):
+    """Normal, of any length, of a mesh stretched by 1 / k at shares u v w of the corners of the triangle `found`."""
     faces, normals = forest[7], forest[8]
     k = np.uintp(faces[found]) * np.uintp(9)
     nx = (u * normals[k] + v * normals[k + np.uintp(3)] + w * normals[k + np.uintp(6)]) * kx
     ny = (u * normals[k + np.uintp(1)] + v * normals[k + np.uintp(4)] + w * normals[k + np.uintp(7)]) * ky
     nz = (u * normals[k + np.uintp(2)] + v * normals[k + np.uintp(5)] + w * normals[k + np.uintp(8)]) * kz
+    return nx, ny, nz
+
+
+@numba.njit(**INLINE)
+def normal_at(forest, found, u, v, w, kx, ky, kz):
+    """The same, of length 1."""
+    nx, ny, nz = slope_at(forest, found, u, v, w, kx, ky, kz)
     shrink = ONE / math.sqrt(max(nx * nx + ny * ny + nz * nz, TINY))
     return nx * shrink, ny * shrink, nz * shrink
+
+
+@numba.njit(**INLINE)
+def _note(laid, forest, at, found, u, v):
+    """Leave for `laid` what a pixel meets, where `triangles.paint` would; `laid` is None where nobody asks."""
+    if laid is None:
+        return
+    forest[12][at], forest[14][at], forest[15][at] = np.int32(found), u, v
 
 
 @numba.njit(**LOOP)
@@ -226,6 +241,7 @@ def meet_mesh(s, blocks, start, n, g, size, extent, depth, stride, forest, numbe
             s[T + i] = t + enter
             if t < INF:
                 s[NX + i], s[NY + i], s[NZ + i] = normal_at(forest, found, u, v, w, kx, ky, kz)
+                _note(forest[10], forest, at + j, found, u, v)
             else:
                 # What `triangles` painted may, at a silhouette, be missed by a rounding error: seen face on.
                 s[NX + i], s[NY + i], s[NZ + i] = -rx * sx, -ry * sy, -rz * sz

@@ -6,12 +6,14 @@ points (x W, y W, Z), and the sides of edges on which it passes are signs as in 
 agree on them, so no ray slips between them.
 """
 
+import math
+
 import numba
 import numpy as np
 
 from scenes.renderers.kernels import growth, outlines, trees
 from scenes.renderers.kernels.chunks import LANES, NX, NY, NZ, T
-from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, ZERO, floor
+from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, floor
 
 WIDE = np.uintp(growth.WIDE)
 ROOM = 13 * growth.WIDE
@@ -73,7 +75,7 @@ def paint(g, size, window, height, width, stride, extent, depth, forest, number)
     """Write what of the mesh each pixel of the window sees, before `depth`: the triangle's place among the corners (-1
     for none), its depth, and the shares of two of its corners."""
     corners, firsts, leaf, seen, far, first, second = (
-        forest[6], forest[9], forest[10], forest[11], forest[12], forest[13], forest[14],
+        forest[6], forest[9], forest[11], forest[12], forest[13], forest[14], forest[15],
     )  # fmt: skip
     left, top, right, bottom = window[0], window[1], window[2], window[3]
     for y in range(top, bottom + 1):
@@ -122,11 +124,13 @@ def _paint_one(leaf, j, name, stride, extent, seen, far, first, second):
     x0, y0 = np.int64(leaf[np.uintp(9) * WIDE + j]), np.int64(leaf[np.uintp(10) * WIDE + j])
     x1, y1 = np.int64(leaf[np.uintp(11) * WIDE + j]), np.int64(leaf[np.uintp(12) * WIDE + j])
     wa, wb, wc = (az, bz, cz) if extent is None else (ONE, ONE, ONE)
+    # Whole blocks, of which SIMD code likes to be sure: what lies beyond is not within the triangle.
+    end = min(x0 + ((x1 - x0) // outlines.WIDE + 1) * outlines.WIDE, stride)
     for y in range(y0, y1 + 1):
         fy = np.float32(y)
         qa, qb, qc = ay - fy * wa, by - fy * wb, cy - fy * wc
         row = np.uintp(y * stride)
-        for x in range(np.uintp(x0), np.uintp(x1 + 1)):
+        for x in range(np.uintp(x0), np.uintp(end)):
             fx, i = np.float32(np.int32(x)), row + x
             u, v, w = trees._sides(ax - fx * wa, qa, bx - fx * wb, qb, cx - fx * wc, qc)
             whole = u + v + w
@@ -142,7 +146,7 @@ def _paint_one(leaf, j, name, stride, extent, seen, far, first, second):
 @numba.njit(**LOOP)
 def read(s, blocks, start, n, stride, size, window, forest, number):
     """Depths and normals of a chunk of what was painted."""
-    seen, far, first, second = forest[11], forest[12], forest[13], forest[14]
+    seen, far, first, second = forest[12], forest[13], forest[14], forest[15]
     sx, sy, sz = trees._stretches(forest, number, size)
     kx, ky, kz = ONE / sx, ONE / sy, ONE / sz
     left, right = window[0], window[2]
@@ -157,4 +161,9 @@ def read(s, blocks, start, n, stride, size, window, forest, number):
                 continue
             u, v = first[p], second[p]
             s[T + i] = far[p]
-            s[NX + i], s[NY + i], s[NZ + i] = trees.normal_at(forest, np.uintp(seen[p]), u, v, ONE - u - v, kx, ky, kz)
+            s[NX + i], s[NY + i], s[NZ + i] = trees.slope_at(forest, np.uintp(seen[p]), u, v, ONE - u - v, kx, ky, kz)
+    # Apart from what is fetched from anywhere, this is SIMD code.
+    for i in range(np.uintp(n) * LANES):
+        nx, ny, nz = s[NX + i], s[NY + i], s[NZ + i]
+        shrink = ONE / math.sqrt(max(nx * nx + ny * ny + nz * nz, TINY))
+        s[NX + i], s[NY + i], s[NZ + i] = nx * shrink, ny * shrink, nz * shrink
