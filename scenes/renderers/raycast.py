@@ -28,7 +28,7 @@ import scenes
 from scenes import geometry, renderers
 from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, deferred, frame, growth, outlines, pictures, triangles
+from scenes.renderers.kernels import casters, chunks, deferred, frame, growth, outlines, pictures, triangles
 
 
 def version() -> int:
@@ -37,6 +37,8 @@ def version() -> int:
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
+_CASTING = 7
+"""Where among a thread's scratch `casting` stands."""
 _draw = frame.compiled(version())
 _find_normals, _find_flow = deferred.compiled(version())
 _start = threading.Lock()
@@ -277,9 +279,16 @@ class Handle:
             self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
             self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
             self._buffer("edge", (threads, 3, 5), np.float64),
-            self._buffer("windows", (threads, n_lights, most, 4), np.int32),
             self._buffer("order", (threads, most), np.int32),
             self._buffer("nearest", (threads, most), np.float64),
+        )
+        room = 2 * casters.width(most) if self._shadows else 1
+        casting = (
+            self._buffer("windows", (threads, n_lights, most + 1, casters.CASTER + 1), np.int32),
+            self._buffer("tree", (threads, room, 4), np.float64),
+            self._buffer("leaves", (threads, most), np.int32),
+            self._buffer("codes", (threads, most), np.float64),
+            self._buffer("covered", (threads, h * ratio), np.int64),
         )
         # Few scenes have meshes or images: others are drawn by code without them, which is sooner compiled, as is that
         # without shadows.
@@ -321,7 +330,10 @@ class Handle:
         left = iter(_shares(b, threads))
 
         def work(thread: int) -> None:
-            own, walk, paint = ([array[thread] for array in arrays] for arrays in (scratch, walks, canvas))
+            own, shade, walk, paint = (
+                [array[thread] for array in arrays] for arrays in (scratch, casting, walks, canvas)
+            )
+            own.insert(_CASTING, tuple(shade))
             forest = None if simple else (*walk, *grown, *paint)
             for begin, end in left:
                 _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
