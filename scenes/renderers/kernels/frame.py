@@ -161,12 +161,14 @@ def _draw_solid(
     skin = texture[k] if painted else 0
     # Blocks on which one light falls come first.
     n_even = count if flat and even and skin < chunks.IMAGE else 0
-    if shadows is not None and painted:
+    sought = False
+    if shadows is not None and n_even > 0 and painted:
+        sought = True
         shaded = casters.find(
             k, windows, tree, leaves, wide, kind, look, position, rotation, geometry, FIXED, lights, height, width,
             step, extent,
         )  # fmt: skip
-        if shaded and n_even > 0:
+        if shaded:
             n_even = casters.part(blocks, count, windows, covered, height, width)
     start, n = 0, 0
     while start + n < count:
@@ -184,6 +186,14 @@ def _draw_solid(
         kept = n
         if (shadows is not None and not even) or (skin != 0 and not flat):
             kept = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
+        if kept == 0:
+            continue
+        if shadows is not None and painted and not sought:
+            sought = True
+            casters.find(
+                k, windows, tree, leaves, wide, kind, look, position, rotation, geometry, FIXED, lights, height, width,
+                step, extent,
+            )  # fmt: skip
         if painted and not even:
             _light(
                 k, flat, s, blocks, start, kept, stride, depth, geometry, kind, look, lights, air, shadows, windows,
