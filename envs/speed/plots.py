@@ -14,7 +14,7 @@ from envs import speed
 from scenes import renderers
 from scenes.kit import errors
 
-SIZES, SOLIDS, BATCHES = (16, 32, 64, 128, 256), (1, 2, 4, 8, 16, 32, 64), (1, 4, 16, 64, 256, 1024)
+SIZES, SOLIDS, BATCHES = (16, 32, 64, 128, 256), (3, 10, 30, 100), (1, 4, 16, 64, 256, 1024)
 _LINES = {
     "ray caster": ("raycast", {}),
     "ray caster, shadows": ("raycast", {"shadows": True}),

@@ -28,7 +28,7 @@ import scenes
 from scenes import geometry, renderers
 from scenes.geometry import trees
 from scenes.kit import errors
-from scenes.renderers.kernels import chunks, deferred, frame, growth, laid, outlines, pictures, triangles
+from scenes.renderers.kernels import casters, chunks, deferred, frame, growth, laid, outlines, pictures, triangles
 
 
 def version() -> int:
@@ -242,7 +242,7 @@ class Handle:
         """Arrays for the colours, depths and ids of so many frames; and for each thread its scratch, what it walks through
         trees with, and what it paints triangles on. Those of the last call, where they fit."""
         ratio, most, n_lights = self._ratio, self._capacity, self._lights.shape[1]
-        kind = (b, h, w, simple, mapped, most)
+        kind = (b, h, w, simple, mapped, most, n_lights)
         if self._kept[0] == kind:
             return self._kept[1]
         stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
@@ -262,9 +262,16 @@ class Handle:
             self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
             self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
             self._buffer("edge", (threads, 3, 5), np.float64),
-            self._buffer("windows", (threads, n_lights, most, 4), np.int32),
             self._buffer("order", (threads, most), np.int32),
             self._buffer("nearest", (threads, most), np.float64),
+        )
+        room = 2 * casters.width(most) if self._shadows else 1
+        casting = (
+            self._buffer("windows", (threads, n_lights, most + 1, casters.CASTER + 1), np.int32),
+            self._buffer("tree", (threads, room, 4), np.float64),
+            self._buffer("leaves", (threads, most), np.int32),
+            self._buffer("codes", (threads, most), np.float64),
+            self._buffer("covered", (threads, h * ratio), np.int64),
         )
         walks = (
             self._buffer("pile", (threads, growth.PILE), np.int32),
@@ -278,7 +285,10 @@ class Handle:
             self._buffer("around", (threads, laid.ROOM if mapped else 0), np.int32),
         )
         own[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
-        scratch = [[[array[i] for array in arrays] for arrays in (own, walks, canvas)] for i in range(threads)]
+        of = lambda i, arrays: tuple(array[i] for array in arrays)
+        scratch = [
+            ((*of(i, own[:7]), of(i, casting), *of(i, own[7:])), of(i, walks), of(i, canvas)) for i in range(threads)
+        ]
         self._kept = kind, (*frames, scratch)
         return self._kept[1]
 

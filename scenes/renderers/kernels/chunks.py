@@ -145,6 +145,8 @@ def _loops(hit):
                 continue
             first = rays(g, x, y, extent)
             base = np.uintp(b) * LANES
+            if not lanes.any_over(s, LAMBERT + base, ZERO):
+                continue
             if not _passes(s, base, first, extent, lx, ly, lz, far, away, reach * reach):
                 continue
             for j in range(LANES):
@@ -266,6 +268,27 @@ def keep_nearer(s, blocks, start, n, stride, depth, flat):
             lanes.move(s, four + base, four + to)
         kept += 1
     return kept
+
+
+@numba.njit(**LOOP)
+def light_seen(s, blocks, start, n, stride, depth):
+    """Leave only those pixels lit whose surface is seen: shadows on others need not be found."""
+    for block in range(n):
+        base = np.uintp(block) * LANES
+        at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
+        for j in range(LANES):
+            i = base + j
+            t, lit = s[T + i], s[LAMBERT + i]
+            s[LAMBERT + i] = lit if t < depth[at + j] else ZERO
+
+
+@numba.njit(**LOOP)
+def rows(blocks, start, n):
+    """First and last row of a chunk."""
+    top, bottom = blocks[1, start], blocks[1, start]
+    for b in range(start + 1, start + n):
+        top, bottom = min(top, blocks[1, b]), max(bottom, blocks[1, b])
+    return top, bottom
 
 
 @numba.njit(**LOOP)

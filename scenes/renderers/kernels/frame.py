@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import chunks, laid, outlines, pictures, trees, triangles
+from scenes.renderers.kernels import casters, chunks, laid, outlines, pictures, trees, triangles
 from scenes.renderers.kernels.outlines import (
     BOX,
     CAPSULE,
@@ -22,7 +22,6 @@ from scenes.renderers.kernels.outlines import (
     PLANE,
     SPHERE,
     TORUS,
-    UNBOUNDED,
 )
 from scenes.renderers.kernels.surfaces import INF, LOOP, ONE, ZERO
 
@@ -88,49 +87,12 @@ def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, ex
 
 
 @numba.njit(**PLACED)
-def _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent):
-    """Screen rectangles within which each other solid may shade solid `k`, for each light."""
-    own = outlines.axes(rotation[k])
-    hx, hy = _half(look[k, 0]), _half(look[k, 1])
-    for m in range(len(lights)):
-        light = (
-            float(geometry[k, FIXED + 3 * m]),
-            float(geometry[k, FIXED + 1 + 3 * m]),
-            float(geometry[k, FIXED + 2 + 3 * m]),
-        )
-        is_sun = lights[m, 6] != 0
-        for other in range(len(kind)):
-            window = windows[m, other]
-            window[0], window[1], window[2], window[3] = 0, 0, -1, -1
-            if kind[other] == PLANE or (other == k and kind[k] < TORUS):
-                continue
-            if other == k:
-                window[2], window[3] = width - 1, height - 1
-                continue
-            away = (
-                float(position[other, 0] - position[k, 0]),
-                float(position[other, 1] - position[k, 1]),
-                float(position[other, 2] - position[k, 2]),
-            )
-            centre = (outlines.dot(own[0], away), outlines.dot(own[1], away), outlines.dot(own[2], away))
-            reach = outlines.reach_of(kind[other], look[other])
-            if kind[k] == PLANE:
-                window[0], window[1], window[2], window[3] = outlines.shadow_on_plane(
-                    geometry[k], hx, hy, light, is_sun, centre, reach, height, width, step, extent
-                )
-            elif outlines.may_shade(light, is_sun, centre, reach, outlines.reach_of(kind[k], look[k])):
-                window[2], window[3] = width - 1, height - 1
-
-
-@numba.njit(**PLACED)
-def _half(extent):
-    return float(extent) if extent > 0 else UNBOUNDED
-
-
-@numba.njit(**PLACED)
-def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest):
+def _light(
+    k, flat, s, blocks, start, n, stride, depth, geometry, kind, look, lights, air, shadows, windows, extent, forest
+):  # fmt: skip
     """Light and shadows on each pixel of a chunk."""
     g = geometry[k]
+    top, bottom = chunks.rows(blocks, start, n)
     chunks.fill(s, n, chunks.RED, air[0], air[1], air[2])
     if flat:
         chunks.fill(s, n, chunks.NX, ZERO, ZERO, ONE)
@@ -141,9 +103,13 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
         else:
             chunks.lamplight(s, blocks, start, n, g, g[at:], extent)
         if shadows is not None:
-            for other in range(len(kind)):
-                window = windows[m, other]
-                if window[2] >= window[0] and window[3] >= window[1]:
+            if windows[m, 0, casters.CASTER] >= 0:
+                chunks.light_seen(s, blocks, start, n, stride, depth)
+            i = 0
+            while windows[m, i, casters.CASTER] >= 0:
+                window, other = windows[m, i], windows[m, i, casters.CASTER]
+                i += 1
+                if window[1] <= bottom and window[3] >= top:
                     _shade(
                         kind[other], s, blocks, start, n, geometry[other], look[other], geometry[other, at:], is_sun,
                         window, other == k, extent, forest,
@@ -152,16 +118,12 @@ def _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shad
 
 
 @numba.njit(**PLACED)
-def _even_light(g, n, lights, air, shadows, painted, windows):
-    """Whether one light falls on all of a plane, and its colour."""
+def _even_light(g, lights, air):
+    """Whether one light falls on all of a plane that nothing shades, and its colour."""
     red, green, blue = air[0], air[1], air[2]
     even = True
     for m in range(len(lights)):
         even = even and lights[m, 6] != 0
-        if shadows is not None and painted:
-            for other in range(n):
-                window = windows[m, other]
-                even = even and (window[2] < window[0] or window[3] < window[1])
         lit = max(g[FIXED + 2 + 3 * m], ZERO)
         red, green, blue = red + lit * lights[m, 3], green + lit * lights[m, 4], blue + lit * lights[m, 5]
     return even, red, green, blue
@@ -173,27 +135,16 @@ def step_of(fov, extent, height):
     return 2 * math.tan(fov / 2) / height if extent is None else extent / height
 
 
-@numba.njit(**LOOP)
-def _sort(order, keys, first, last):
-    """Sort a stretch of `order` by the keys of what it names; equals stay as they are."""
-    for i in range(first + 1, last):
-        k, j = order[i], i
-        while j > first and keys[order[j - 1]] > keys[k]:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = k
-
-
 @numba.njit(**PLACED)
 def _draw_solid(
-    k, name, near, pixels, depth, s, geometry, blocks, edge, windows, height, width, stride, step, extent,
-    shadows, painted, kind, texture, look, position, rotation, lights, air, sums, places, forest,
+    k, name, near, pixels, depth, s, geometry, blocks, edge, casting, height, width, stride, step, extent,
+    shadows, wide, painted, kind, texture, look, position, rotation, lights, air, sums, places, forest,
 ):  # fmt: skip
     """Draw one solid, with its name beside its colours; arguments are those of `draw_frame`."""
     g = geometry[k]
     flat = kind[k] == PLANE
     if flat:
-        hx, hy = _half(look[k, 0]), _half(look[k, 1])
+        hx, hy = casters.half_extent(look[k, 0]), casters.half_extent(look[k, 1])
         count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent)
     else:
         count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent, depth, near)
@@ -206,13 +157,25 @@ def _draw_solid(
         ready = triangles.worthwhile(window, near, forest, kind[k] - MESH)
         if ready:
             triangles.paint(g, look[k], window, height, width, stride, extent, depth, forest, kind[k] - MESH)
-    if shadows is not None and painted:
-        _windows(k, kind, look, position, rotation, geometry, lights, height, width, step, windows, extent)
-    even, red, green, blue = _even_light(g, len(kind), lights, air, shadows, painted, windows)
+    windows, tree, leaves, _, covered = casting
+    even, red, green, blue = _even_light(g, lights, air)
     skin = texture[k] if painted else 0
-    even = flat and even and skin < chunks.IMAGE
-    for start in range(0, count, chunks.BLOCKS):
-        n = min(chunks.BLOCKS, count - start)
+    # Blocks on which one light falls come first.
+    n_even = count if flat and even and skin < chunks.IMAGE else 0
+    sought = False
+    if shadows is not None and n_even > 0 and painted:
+        sought = True
+        shaded = casters.find(
+            k, windows, tree, leaves, wide, kind, look, position, rotation, geometry, FIXED, lights, height, width,
+            step, extent,
+        )  # fmt: skip
+        if shaded:
+            n_even = casters.part(blocks, count, windows, covered, height, width)
+    start, n = 0, 0
+    while start + n < count:
+        start += n
+        even = start < n_even
+        n = min(chunks.BLOCKS, (n_even if even else count) - start)
         if even and skin == 0 and extent is None:
             chunks.paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look[k], red, green, blue)
             continue
@@ -221,40 +184,52 @@ def _draw_solid(
         else:
             meet(kind[k], s, blocks, start, n, g, look[k], extent, depth, stride, forest)
         # To light a pixel costs little more than to ask whether it is seen; shadows and the patterns of solids do not.
-        if shadows is not None or (skin != 0 and not flat):
-            n = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
+        kept = n
+        if (shadows is not None and not even) or (skin != 0 and not flat):
+            kept = chunks.keep_nearer(s, blocks, start, n, stride, depth, flat)
+        if kept == 0:
+            continue
+        if shadows is not None and painted and not sought:
+            sought = True
+            casters.find(
+                k, windows, tree, leaves, wide, kind, look, position, rotation, geometry, FIXED, lights, height, width,
+                step, extent,
+            )  # fmt: skip
         if painted and not even:
-            _light(k, flat, s, blocks, start, n, geometry, kind, look, lights, air, shadows, windows, extent, forest)
+            _light(
+                k, flat, s, blocks, start, kept, stride, depth, geometry, kind, look, lights, air, shadows, windows,
+                extent, forest,
+            )  # fmt: skip
         elif not painted:
             # What nobody looks at must still be a colour: names are kept beside it.
-            chunks.fill(s, n, chunks.RED, ZERO, ZERO, ZERO)
+            chunks.fill(s, kept, chunks.RED, ZERO, ZERO, ZERO)
         if sums is not None and skin >= chunks.IMAGE and unwrapped:
             laid.filter_light(
-                s, blocks, start, n, g, look[k], stride, np.float32(step), extent, forest, kind[k] - MESH,
+                s, blocks, start, kept, g, look[k], stride, np.float32(step), extent, forest, kind[k] - MESH,
                 skin - chunks.IMAGE,
             )  # fmt: skip
-            chunks.no_mix(s, n)
+            chunks.no_mix(s, kept)
         elif sums is not None and skin >= chunks.IMAGE:
             if not flat:
-                chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
-            pictures.filter_light(s, n, flat, sums, places[skin - chunks.IMAGE], edge[0])
-            chunks.no_mix(s, n)
+                chunks.solid_points(s, blocks, start, kept, g, look[k, 3], np.float32(step), extent)
+            pictures.filter_light(s, kept, flat, sums, places[skin - chunks.IMAGE], edge[0])
+            chunks.no_mix(s, kept)
         elif flat:
-            chunks.flat_texture(skin, s, n)
+            chunks.flat_texture(skin, s, kept)
         elif skin == 0:
-            chunks.no_mix(s, n)
+            chunks.no_mix(s, kept)
         else:
-            chunks.solid_points(s, blocks, start, n, g, look[k, 3], np.float32(step), extent)
-            chunks.solid_texture(skin, s, n)
+            chunks.solid_points(s, blocks, start, kept, g, look[k, 3], np.float32(step), extent)
+            chunks.solid_texture(skin, s, kept)
         if even:
-            chunks.write_evenly(s, blocks, start, n, stride, depth, pixels, name, look[k], red, green, blue)
+            chunks.write_evenly(s, blocks, start, kept, stride, depth, pixels, name, look[k], red, green, blue)
         else:
-            chunks.write(s, blocks, start, n, stride, depth, pixels, name, look[k])
+            chunks.write(s, blocks, start, kept, stride, depth, pixels, name, look[k])
 
 
 @numba.njit(**PLACED)
 def draw_frame(
-    pixels, depth, ids, s, geometry, blocks, edge, windows, order, nearest,
+    pixels, depth, ids, s, geometry, blocks, edge, casting, order, nearest,
     height, width, eye, camera, fov, extent, shadows, painted, kind, texture, look, position, rotation, lights, air,
     sums, places, forest,
 ):  # fmt: skip
@@ -268,7 +243,7 @@ def draw_frame(
         geometry: k, 12 + 3 l.
         blocks: 4, as many as may be.
         edge: 3 5.
-        windows: l k 4.
+        casting: Windows (l, k + 1, 5), tree, leaves and codes of `casters`, and rows of `casters.part`.
         order: k.
         nearest: k.
         height: Rows.
@@ -306,17 +281,21 @@ def draw_frame(
         pixels[i] = sky
     for i in range(np.uintp(area)):
         depth[i] = INF
+    wide = 0
+    if shadows is not None and painted:
+        _, tree, leaves, codes, _ = casting
+        wide = casters.grow(tree, leaves, codes, kind, look, position)
     named = 0
     while True:
         last = min(named + NAMES, n_solids)
         # The nearest first: what they hide costs little then. Planes come last.
-        _sort(order, nearest, named, last)
+        casters.sort(order, nearest, named, last)
         for place in range(named, last):
             k = order[place]
             _draw_solid(
-                k, np.int32((k - named + 1) << 24), nearest[k], pixels, depth, s, geometry, blocks, edge, windows,
-                height, width, stride, step, extent, shadows, painted, kind, texture, look, position, rotation, lights,
-                air, sums, places, forest,
+                k, np.int32((k - named + 1) << 24), nearest[k], pixels, depth, s, geometry, blocks, edge, casting,
+                height, width, stride, step, extent, shadows, wide, painted, kind, texture, look, position, rotation,
+                lights, air, sums, places, forest,
             )  # fmt: skip
         _read_names(ids, pixels, named)
         if last == n_solids:
@@ -418,7 +397,7 @@ def compiled(version: int):
 
     @numba.njit(cache=True, **LOOP)
     def draw(
-        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, windows, order, nearest,
+        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, casting, order, nearest,
         which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air,
         sums, places, forest,
@@ -435,7 +414,7 @@ def compiled(version: int):
                 fine = ratio if turn == 0 and painted else 1
                 seen = ids.shape[1] if measured and (turn == 1 or not apart) else 0
                 draw_frame(
-                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, windows, order, nearest,
+                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, casting, order, nearest,
                     height * fine, width * fine, eye[i], camera[i], fov, extent, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
                     position[b : b + n], rotation[b : b + n], lights[scene], air[scene], sums, places, forest,

@@ -290,39 +290,63 @@ def reach_of(kind, size):
 
 
 @numba.njit(**LOOP)
-def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step, extent):
-    """The screen rectangle of a sphere's shadow on a plane: first column, row, last column, row; empty if none falls.
+def shadow_of_ball(light, is_sun, centre, reach):
+    """Bounds, along x and y, of a sphere's shadow on the plane z = 0, whose front is lit; (1, -1, 1, -1): there is none."""
+    if centre[2] + reach < 0 or (not is_sun and centre[2] - reach > light[2]):
+        return 1e30, -1e30, 1e30, -1e30
+    if is_sun:
+        slope_x, slope_y = light[0] / light[2], light[1] / light[2]
+        u, v = centre[0] - centre[2] * slope_x, centre[1] - centre[2] * slope_y
+        du, dv = reach * math.sqrt(1 + slope_x * slope_x), reach * math.sqrt(1 + slope_y * slope_y)
+        return u - du, u + du, v - dv, v + dv
+    if centre[2] + reach > 0.999 * light[2]:
+        return -1e30, 1e30, -1e30, 1e30
+    u0, u1, v0, v1 = 1e30, -1e30, 1e30, -1e30
+    for end in range(4):
+        px, py = centre[0] + (reach if end & 1 else -reach), centre[1] + (reach if end & 1 else -reach)
+        pz = centre[2] + (reach if end & 2 else -reach)
+        t = pz / (light[2] - pz)
+        u, v = px + t * (px - light[0]), py + t * (py - light[1])
+        u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
+    return u0, u1, v0, v1
+
+
+@numba.njit(**LOOP)
+def shadow_of_solid(sun, centre, own, kind, size, rotation):
+    """The same of a solid in the sun, exactly; `own` are the axes of the plane, and `rotation` is the solid's."""
+    turned = axes(rotation)
+    slope_x, slope_y = sun[0] / sun[2], sun[1] / sun[2]
+    u0, u1 = _span(kind, size, own[0], own[2], slope_x, turned)
+    v0, v1 = _span(kind, size, own[1], own[2], slope_y, turned)
+    u, v = centre[0] - centre[2] * slope_x, centre[1] - centre[2] * slope_y
+    return u - u0, u + u1, v - v0, v + v1
+
+
+@numba.njit(**LOOP)
+def _span(kind, size, along, up, slope, turned):
+    """How far a shadow reaches to both sides of its solid's middle's, along one axis of a plane."""
+    long = math.sqrt(1 + slope * slope)
+    way = (along[0] - slope * up[0], along[1] - slope * up[1], along[2] - slope * up[2])
+    x, y, z = dot(turned[0], way) / long, dot(turned[1], way) / long, dot(turned[2], way) / long
+    slack = 1e-5 * long
+    return long * reach_along(kind, size, -x, -y, -z) + slack, long * reach_along(kind, size, x, y, z) + slack
+
+
+@numba.njit(**LOOP)
+def rectangle_on_plane(g, u0, u1, v0, v1, height, width, step, extent):
+    """The screen rectangle of a rectangle on a plane: first column, row, last column, row; empty if that is.
 
     Args:
         g: Of the plane, as `place` made it.
-        hx: Half extent of the plane.
-        hy: Half extent of the plane.
-        light: In the plane's axes.
-        is_sun: Whether `light` is a direction.
-        centre: Of the sphere, in the plane's axes.
-        reach: Its radius.
+        u0: First x, in the plane's axes.
+        u1: Last x.
+        v0: First y.
+        v1: Last y.
         height: Rows of the picture.
         width: Columns of the picture.
         step: Change of a ray from pixel to pixel.
         extent: Of an orthographic camera, or None.
     """
-    if centre[2] + reach < 0 or light[2] <= 0 or (not is_sun and centre[2] - reach > light[2]):
-        return 0, 0, -1, -1
-    if not is_sun and centre[2] + reach > 0.999 * light[2]:
-        return 0, 0, width - 1, height - 1
-    u0, u1, v0, v1 = 1e30, -1e30, 1e30, -1e30
-    for corner in range(8):
-        px = centre[0] + (reach if corner & 1 else -reach)
-        py = centre[1] + (reach if corner & 2 else -reach)
-        pz = centre[2] + (reach if corner & 4 else -reach)
-        if is_sun:
-            t = pz / light[2]
-            u, v = px - t * light[0], py - t * light[1]
-        else:
-            t = pz / (light[2] - pz)
-            u, v = px + t * (px - light[0]), py + t * (py - light[1])
-        u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
-    u0, u1, v0, v1 = max(u0, -hx), min(u1, hx), max(v0, -hy), min(v1, hy)
     if u0 > u1 or v0 > v1:
         return 0, 0, -1, -1
     s = 1 / step
@@ -341,7 +365,7 @@ def shadow_on_plane(g, hx, hy, light, is_sun, centre, reach, height, width, step
 
 @numba.njit(**LOOP)
 def may_shade(light, is_sun, centre, reach, receiver):
-    """Whether a sphere at `centre` may come between a light and a solid of radius `receiver`, in the solid's axes."""
+    """Whether a sphere at `centre` may come between a light and a solid of radius `receiver`, with that one in the middle."""
     square = dot(light, light)
     along = dot(light, centre) / square
     along = max(along, 0.0) if is_sun else min(max(along, 0.0), 1.0)
