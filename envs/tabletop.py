@@ -24,8 +24,10 @@ Observations (choose with `sensors`):
                        bodies that there are not
 
 Reward: 1 when the target's middle comes within `within` of the goal, seen from above; minus `step_cost` every step; with
-`shaping`, the potential-based term of Ng, Harada and Russell (1999), which leaves the best policies as they are if
-`discount` is the agent's.
+`shaping`, the potential-based term of Ng, Harada and Russell (1999), whose `discount` is the agent's or 1. With the
+agent's the best policies stay as they are, and a critic that has learned the potential leaves an actor nothing to gain by
+coming nearer (Wiewiora 2003); with 1 to come nearer soon is a gain for good, and returns without discount stay in order.
+A body that falls keeps its potential, or to be rid of it by a fall would be the quickest gain of all.
 
 Start: bodies at rest, no deeper than 1 mm in each other, 0.1 m from the table's edge; the goal at least `nearest` from
 the target, and free; the rod anywhere over the table where nothing is near. Scenes that do not come to rest so are passed over
@@ -114,7 +116,7 @@ class Config:
     """Reward per metre by which the target comes nearer to its goal and, half as much, the rod to behind the target, whence
     it is pushed; 0: only bringing it there pays."""
     discount: float = 0.99
-    """Of the shaping term: the agent's own."""
+    """Of the shaping term: the agent's own, or 1 to be paid for every metre."""
     image_size: int = 64
     """Height and width of the environment's pictures, unless another size is asked for."""
     shadows: bool = False
@@ -314,7 +316,7 @@ class World(envs.World):
         self.fallen[:] = (real & (tables.poses(self.qpos)[..., 2] < family.HIGH - FALLEN)).any(1)
         self.success[:] = (after <= self.config.within) & ~self.fallen
         ended = self.success | self.fallen
-        # Zero for a target that is there. What has fallen keeps its potential: to be rid of it would pay for falling.
+        # The potential of a target that is there is zero.
         gain = self.config.discount * np.where(self.success, 0.0, self._potential()) - before
         reward = self.success - self.config.step_cost + self.config.shaping * gain
         return reward.astype(np.float32), ended
