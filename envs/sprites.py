@@ -25,8 +25,11 @@ Observations (choose with `sensors`):
     goal               of goal-finding, the goal's x and y; of sorting, x and y of every colour's place, in the order of
                        `scenes.sprites.COLOURS`; else without numbers
     action             the action before
-    state              of every sprite, from the lowest to the topmost: presence; x, y; sine, cosine of its hue; saturation,
-                       value; size; sine, cosine of its yaw; its shape, one-hot. Zeros for those there are not
+    state              of every sprite, targets first, or those of each colour together in the order of `scenes.sprites.
+                       COLOURS`, else from the lowest to the topmost: presence; x, y; sine, cosine of its hue; saturation,
+                       value; size; sine, cosine of its yaw; how many lie below it, as a share of the most there are; the
+                       way along x and y to where it is wanted, or in clustering to the middle of its colour's sprites,
+                       zeros for sprites of no concern; its shape, one-hot. Zeros for those there are not
 
 Reward, every step, after the motion (Spriteworld's `FindGoalPosition`, `MetaAggregated` and `Clustering`):
     goal-finding  50 * sum over targets of (0.075 - distance to the goal)
@@ -202,7 +205,7 @@ class World(envs.World):
             "pose": spaces.Box(-4.0, 4.0, (5,)),
             "goal": spaces.Box(0.0, 1.0, (n_goal,)),
             "action": spaces.Box(0.0, 1.0, (4,)),
-            "state": spaces.Box(-1.0, 1.0, (k * (10 + len(family.SHAPES)),)),
+            "state": spaces.Box(-1.0, 1.0, (k * (13 + len(family.SHAPES)),)),
         }
         max_steps = config.max_steps or _STEPS[config.task]
         super().__init__(config, n, split, seed, sensors, size, max_steps, spaces.Box(0.0, 1.0, (4,)), sensor_spaces)
@@ -348,9 +351,23 @@ class World(envs.World):
         present = np.arange(self._k) < f["n_objects"][:, None]
         hue, (x, y) = f["hue"] * 2 * math.pi, np.moveaxis(self.position[rows], -1, 0)
         numbers = (present, x, y, np.sin(hue), np.cos(hue), f["saturation"], f["value"], f["size"])
-        numbers = np.stack([*numbers, np.sin(f["yaw"]), np.cos(f["yaw"])], -1)
-        seen = np.concatenate([numbers, np.eye(len(family.SHAPES))[f["shape"]]], -1)
-        return (seen * present[..., None]).reshape(len(rows), -1)
+        layer = np.broadcast_to(np.arange(self._k) / self._k, present.shape)
+        numbers = np.stack([*numbers, np.sin(f["yaw"]), np.cos(f["yaw"]), layer], -1)
+        seen = np.concatenate([numbers, self._way(rows), np.eye(len(family.SHAPES))[f["shape"]]], -1)
+        # Layers are drawn at random: sorted by them, nothing that a policy wants to know would be where it was before.
+        concern = np.where(self._colour[rows] >= 0, self._colour[rows], len(family.COLOURS))
+        order = np.argsort(np.where(present, concern, len(family.COLOURS) + 1), 1, kind="stable")
+        seen = np.take_along_axis(seen * present[..., None], order[..., None], 1)
+        return seen.reshape(len(rows), -1)
+
+    def _way(self, rows: np.ndarray) -> np.ndarray:
+        """From each sprite that is of concern to where it is wanted, or to the middle of its colour's."""
+        colour, place = self._colour[rows], self.position[rows]
+        wanted = self._wanted[rows]
+        if self.config.task == "clustering":
+            same = (colour[:, :, None] == colour[:, None]).astype(float)
+            wanted = (same @ place) / same.sum(-1, keepdims=True)
+        return np.where((colour >= 0)[..., None], wanted - place, 0)
 
     def facts(self):
         """`factors`, of which x and y are those at the start; `moved`, which sprite the action before moved; `success`."""

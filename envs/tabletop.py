@@ -17,14 +17,17 @@ Observations (choose with `sensors`):
     pose               of the camera: x, y, z, yaw, pitch
     goal               the target's colour (3 numbers in [0, 1]), or its shape, one-hot; then x and y of the goal
     action             the action before
-    state              the rod's x, y, velocity along x and y; x and y of the goal; then of the target, and of every other
-                       body in order: presence; x, y, z above the table; the first two columns of its rotation matrix;
+    state              the rod's x, y, velocity along x and y; x and y of the goal; the ways from the rod to the target and
+                       from that to the goal, along x and y, in multiples of `within`; then of the target, and of every
+                       other body in order: presence; x, y, z above the table; the first two columns of its rotation matrix;
                        velocity along x, y, z; its turning, rad/s, about its own axes; size; its shape, one-hot. Zeros for
                        bodies that there are not
 
 Reward: 1 when the target's middle comes within `within` of the goal, seen from above; minus `step_cost` every step; with
-`shaping`, the potential-based term of Ng, Harada and Russell (1999), which leaves the best policies as they are if
-`discount` is the agent's.
+`shaping`, the potential-based term of Ng, Harada and Russell (1999), whose `discount` is the agent's or 1. With the
+agent's the best policies stay as they are, and a critic that has learned the potential leaves an actor nothing to gain by
+coming nearer (Wiewiora 2003); with 1 to come nearer soon is a gain for good, and returns without discount stay in order.
+A body that falls keeps its potential, or to be rid of it by a fall would be the quickest gain of all.
 
 Start: bodies at rest, no deeper than 1 mm in each other, 0.1 m from the table's edge; the goal at least `nearest` from
 the target, and free; the rod anywhere over the table where nothing is near. Scenes that do not come to rest so are passed over
@@ -110,10 +113,10 @@ class Config:
     step_cost: float = 0.0
     """Paid every step."""
     shaping: float = 0.0
-    """Reward per metre by which the target comes nearer to its goal and, half as much, the rod to the target; 0: only
-    bringing it there pays."""
+    """Reward per metre by which the target comes nearer to its goal and, half as much, the rod to behind the target, whence
+    it is pushed; 0: only bringing it there pays."""
     discount: float = 0.99
-    """Of the shaping term: the agent's own."""
+    """Of the shaping term: the agent's own, or 1 to be paid for every metre."""
     image_size: int = 64
     """Height and width of the environment's pictures, unless another size is asked for."""
     shadows: bool = False
@@ -208,7 +211,7 @@ class World(envs.World):
             "pose": spaces.Box(-4.0, 4.0, (5,)),
             "goal": spaces.Box(*bounds),
             "action": spaces.Box(-1.0, 1.0, (2,)),
-            "state": spaces.Box(-100.0, 100.0, (6 + k * (17 + len(family.SHAPES)),)),
+            "state": spaces.Box(-100.0, 100.0, (10 + k * (17 + len(family.SHAPES)),)),
         }
         actions = spaces.Box(-1.0, 1.0, (2,))
         super().__init__(config, n, split, seed, sensors, size, config.max_steps, actions, sensor_spaces)
@@ -313,8 +316,8 @@ class World(envs.World):
         self.fallen[:] = (real & (tables.poses(self.qpos)[..., 2] < family.HIGH - FALLEN)).any(1)
         self.success[:] = (after <= self.config.within) & ~self.fallen
         ended = self.success | self.fallen
-        # The potential is zero in the state after the last.
-        gain = self.config.discount * np.where(ended, 0.0, self._potential()) - before
+        # The potential of a target that is there is zero.
+        gain = self.config.discount * np.where(self.success, 0.0, self._potential()) - before
         reward = self.success - self.config.step_cost + self.config.shaping * gain
         return reward.astype(np.float32), ended
 
@@ -333,7 +336,10 @@ class World(envs.World):
         return np.linalg.norm(self._targets()[:, :2] - self._goals(), axis=1)
 
     def _potential(self) -> np.ndarray:
-        return -self._away() - np.linalg.norm(self._targets()[:, :2] - self.qpos[:, :2], axis=1) / 2
+        goal, target = self._goals(), self._targets()[:, :2]
+        rim = pushing.rims(self._factors)[np.arange(self.n), self.target]
+        behind = pushing.behind(target, goal, rim + tables.ROD_RADIUS)
+        return -self._away() - np.linalg.norm(behind - self.qpos[:, :2], axis=1) / 2
 
     def _targets(self) -> np.ndarray:
         return tables.poses(self.qpos)[np.arange(self.n), self.target]
@@ -379,8 +385,9 @@ class World(envs.World):
         seen = np.concatenate(numbers, -1) * pushing.there(told)[..., None]
         order = np.argsort(np.arange(self._k) != self.target[rows, None], 1, kind="stable")
         seen = np.take_along_axis(seen, order[..., None], 1).reshape(len(rows), -1)
-        rod = [self.qpos[rows, :2], self.qvel[rows, :2], self._goals()[rows]]
-        return np.clip(np.concatenate([*rod, seen], 1), -100, 100)
+        rod, target, goal = self.qpos[rows, :2], self._targets()[rows, :2], self._goals()[rows]
+        ways = np.concatenate([target - rod, goal - target], 1) / self.config.within
+        return np.clip(np.concatenate([rod, self.qvel[rows, :2], goal, ways, seen], 1), -100, 100)
 
     def scenes(self) -> scenes.Scenes:
         """The scenes as they are now."""

@@ -363,6 +363,17 @@ def still(
     return shown(config, factors, qpos)
 
 
+def behind(
+    body: Float64[np.ndarray, "b 2"], goal: Float64[np.ndarray, "b 2"], away: Float64[np.ndarray, " b"]
+) -> Float64[np.ndarray, "b 2"]:
+    """Places from which bodies are pushed straight to their goals, so far from their middles."""
+    return body - _unit(goal - body) * away[:, None]
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+
+
 def play(
     rod: Float64[np.ndarray, "b 2"],
     bodies: Float64[np.ndarray, "b k 2"],
@@ -384,8 +395,7 @@ def play(
     every = np.arange(len(rod))
     body, radius = bodies[every, target], rims[every, target]
     others = np.where(np.arange(rims.shape[1]) == target[:, None], -1.0, rims)
-    unit = lambda v: v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
-    ahead = unit(goal - body)
+    ahead = _unit(goal - body)
     side = np.stack([-ahead[:, 1], ahead[:, 0]], -1)
     off = rod - body
     along, aside = (off * ahead).sum(-1), (off * side).sum(-1)
@@ -399,7 +409,7 @@ def play(
     turn = (turn + math.pi) % (2 * math.pi) - math.pi
     far = np.linalg.norm(off, axis=-1)
     bend = np.clip(turn, -1, 1) * np.minimum(1, stride / clear)
-    c, s, out = np.cos(bend), np.sin(bend), unit(off)
+    c, s, out = np.cos(bend), np.sin(bend), _unit(off)
     ring = np.stack([c * out[:, 0] - s * out[:, 1], s * out[:, 0] + c * out[:, 1]], -1) * clear[:, None]
     # What lies in the way is the disc, unless the straight way passes beside it.
     way = behind - off

@@ -227,9 +227,28 @@ def test_the_state_is_in_the_order_told():
     act(made, 0.6, 0.7, 0.1, 0.0)
     state = made.observe()["state"].reshape(8, -1)
     shape = np.eye(12)[SQUARE]
-    np.testing.assert_allclose(state[0], [1, 0.3, 0.2, 1, 0, 1, 1, 0.2, 0, 1, *shape], atol=1e-6)
-    np.testing.assert_allclose(state[1], [1, 0.7, 0.7, 0, -1, 1, 1, 0.2, 0, 1, *shape], atol=1e-6)
+    np.testing.assert_allclose(state[0], [1, 0.3, 0.2, 1, 0, 1, 1, 0.2, 0, 1, 0, 0, 0, *shape], atol=1e-6)
+    np.testing.assert_allclose(state[1], [1, 0.7, 0.7, 0, -1, 1, 1, 0.2, 0, 1, 1 / 8, 0, 0, *shape], atol=1e-6)
     assert not state[2:].any()
+
+
+@pytest.mark.parametrize(
+    ("task", "hue", "order", "way"),
+    [
+        ("goal-finding", [0.6, 0.2], [1, 0], [[-0.2, 0.1], [0, 0]]),
+        ("sorting", [0.3, 0.95], [1, 0], [[0.05, 0.35], [0.05, -0.05]]),
+        ("clustering", [0.3, 0.6, 0.31, 0.61], [1, 3, 0, 2], [[-0.2, 0.25], [0.2, -0.25], [0.05, -0.3], [-0.05, 0.3]]),
+    ],
+)
+def test_the_state_tells_what_concerns_the_task_first_and_where_it_is_wanted(task, hue, order, way):
+    x, y = np.array([0.2, 0.7, 0.3, 0.3])[: len(hue)], np.array([0.8, 0.4, 0.2, 0.9])[: len(hue)]
+    made = lay(x, y, hue, task)
+    state = made.observe()["state"].reshape(made._k, -1)
+    np.testing.assert_allclose(state[: len(hue), 1], x[order], atol=1e-6)
+    np.testing.assert_allclose(state[: len(hue), 2], y[order], atol=1e-6)
+    np.testing.assert_allclose(state[: len(hue), 10] * made._k, order, atol=1e-6)
+    np.testing.assert_allclose(state[: len(hue), 11:13], way, atol=1e-6)
+    assert not state[len(hue) :].any()
 
 
 def test_goals_are_told_and_new_ones_are_new():

@@ -182,10 +182,12 @@ def test_what_falls_off_the_table_ends_without_reward():
     made.qpos[:, :2] = 0.18, 0.0
     start = made._potential()[0]
     steps = drive(made, (0.18, 0.0), (1, 0), 60)
+    end = made._potential()[0]
     assert made.fallen[0] and not made.success[0]
     assert np.abs(made.qpos[0, :2]).max() <= pushing.LIMIT + 1e-3
-    # What shaping pays on the way is what the start was worth.
-    assert sum(float(reward[0]) for reward, *_ in steps) == pytest.approx(-start, abs=1e-5) and steps[-1][1][0]
+    # Nothing is paid for being rid of a potential.
+    assert sum(float(reward[0]) for reward, *_ in steps) == pytest.approx(end - start, abs=1e-5) and steps[-1][1][0]
+    assert end < start
 
 
 def test_nearer_is_better_with_shaping():
@@ -210,8 +212,10 @@ def test_the_goal_and_the_state_tell_the_truth():
         np.testing.assert_allclose(seen["goal"], np.concatenate([name, place], 1), atol=1e-6)
         state = seen["state"]
         np.testing.assert_allclose(state[:, :6], np.c_[made.qpos[:, :2], made.qvel[:, :2], place], atol=1e-6)
-        bodies = state[:, 6:].reshape(20, k, -1)
+        bodies = state[:, 10:].reshape(20, k, -1)
         poses = tables.poses(made.qpos)[every, made.target]
+        ways = np.c_[poses[:, :2] - made.qpos[:, :2], place - poses[:, :2]]
+        np.testing.assert_allclose(state[:, 6:10] * made.config.within, ways, atol=1e-6)
         np.testing.assert_allclose(bodies[:, 0, 1:4], poses[:, :3] - [0, 0, family.HIGH], atol=1e-6)
         assert bodies[..., 0].sum(1).tolist() == factors["n_objects"].tolist()
         np.testing.assert_allclose(bodies[:, 0, 16], factors["size"][every, made.target], atol=1e-6)
