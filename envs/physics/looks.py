@@ -167,6 +167,13 @@ def carried(
     return moving.reshape(-1, 3, 16), np.einsum("ijk,nk->nij", _PRODUCT, np.asarray(rotation, np.float64))
 
 
+def product(a: Float[np.ndarray, "*n 4"], b: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "*n 4"]:
+    """Turn by `b`, then by `a`: the product of unit quaternions (w, x, y, z)."""
+    w, v, u, s = a[..., :1], a[..., 1:], b[..., 1:], b[..., :1]
+    made = np.concatenate([w * s - (v * u).sum(-1, keepdims=True), w * u + s * v + np.cross(v, u)], -1)
+    return made / np.linalg.norm(made, axis=-1, keepdims=True)
+
+
 def quaternions(matrices: Float[np.ndarray, "b 3 3"]) -> Float32[np.ndarray, "b 4"]:
     """Unit quaternions (w, x, y, z) of rotation matrices (Shepperd 1978: by the largest of four candidates)."""
     m = np.asarray(matrices, np.float64)
