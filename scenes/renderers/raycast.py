@@ -124,7 +124,7 @@ class Handle:
         self._more = tuple(name for name in renderers.SENSORS if name in sensors and name not in renderers.USUAL)
         self._threads = threads
         self._buffers: dict[str, np.ndarray] = {}
-        self._kept: tuple = (None, ())
+        self._prepared: tuple = (None, ())
         self._lock = threading.RLock()
         self._meshes: list[scenes.Mesh] = []
         self._forest = trees.forest([])
@@ -243,8 +243,8 @@ class Handle:
         trees with, and what it paints triangles on. Those of the last call, where they fit."""
         ratio, most, n_lights = self._ratio, self._capacity, self._lights.shape[1]
         kind = (b, h, w, simple, mapped, most, n_lights)
-        if self._kept[0] == kind:
-            return self._kept[1]
+        if self._prepared[0] == kind:
+            return self._prepared[1]
         stride, fine = max(w, outlines.WIDE), max(w * ratio, outlines.WIDE)
         row = -(-h * w // 4) * 3  # a frame's bytes, in numbers of four
         frames = (
@@ -289,8 +289,8 @@ class Handle:
         scratch = [
             ((*of(i, own[:7]), of(i, casting), *of(i, own[7:])), of(i, walks), of(i, canvas)) for i in range(threads)
         ]
-        self._kept = kind, (*frames, scratch)
-        return self._kept[1]
+        self._prepared = kind, (*frames, scratch)
+        return self._prepared[1]
 
     def render(
         self,

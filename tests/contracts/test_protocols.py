@@ -76,7 +76,7 @@ def test_a_study_measures_repeats_and_finds_itself_done(name, tmp_path, monkeypa
     assert protocol.sections(rows)
 
     # A run that has gone missing is trained again, and everything comes out as before.
-    values = lambda path: {row.key: row.value for row in evaluation.read(path)}
+    values = lambda path: {r.key: r.value for r in evaluation.read(path) if r.metric != "steps per second"}
     assert values(study(tmp_path / "b")) == values(path)
 
     # What is done is left alone, and more seeds add to it.
