@@ -683,13 +683,13 @@ def vector(
 
 def _check_words(unknown: dict[str, Any], render_mode: str | None) -> None:
     """Refuse options that `gymnasium.make` was given and nobody takes."""
-    for word in unknown:
-        known = ("config", "split", "seed", "sensors", "size", "render_mode")
-        raise errors.CaveError(
-            f"{errors.unknown('option', word, known)} (an environment's own options go into config)", errors.USAGE
+    if unknown:
+        told = errors.unknown(
+            "option", next(iter(unknown)), ("config", "split", "seed", "sensors", "size", "render_mode")
         )
-    if render_mode not in (None, "rgb_array"):
-        raise errors.unknown("render_mode", render_mode, ("rgb_array",))
+        raise errors.CaveError(f"{told} (an environment's own options go into config)", errors.USAGE)
+    if render_mode not in (None, *_METADATA["render_modes"]):
+        raise errors.unknown("render_mode", render_mode, _METADATA["render_modes"])
 
 
 def _with_numbers(world: World) -> spaces.Space:

@@ -117,11 +117,10 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         f"{run.threads} threads, in {folder}",
         flush=True,
     )
-    stood = sight.card.get("env_config", {}).get("cameras") if sight.encoder is not None else None
-    watched = sight.card.get("env", run.env) if sight.encoder is not None else run.env
-    if watched != run.env:
-        print(f"note: {sight.name} watched {watched}, and acts in {run.env}", file=sys.stderr, flush=True)
-    elif stood == "ring" and "pose" in sight.sensors:
+    known = getattr(sight, "card", {})
+    if known.get("env", run.env) != run.env:
+        print(f"note: {sight.name} watched {known['env']}, and acts in {run.env}", file=sys.stderr, flush=True)
+    elif known.get("env_config", {}).get("cameras") == "ring" and "pose" in sight.sensors:
         said = f"note: {sight.name} watched from a ring of cameras and agents stand anywhere; one for agents is trained with"
         print(f"{said} --env.cameras free", file=sys.stderr, flush=True)
     seconds = _learn(agent, run, folder)

@@ -214,7 +214,7 @@ def begin(learner: nn.Module, name: str, run: Run) -> dict[str, Any]:
     if folder is None:
         known = sorted(path.parent.name for path in run.runs.glob("*/config.json"))
         raise errors.unknown("run", run.start_from, known or ["a folder that learners.train made"])
-    made = json.loads((folder / "config.json").read_text())
+    made = runs.read_config(folder)
     if made.get("learner") != name:
         given = f"--start-from {run.start_from}: that run is of {made.get('learner') or made.get('command')}"
         raise errors.CaveError(f"{given}, wanted one of {name}", errors.USAGE)
@@ -222,10 +222,8 @@ def begin(learner: nn.Module, name: str, run: Run) -> dict[str, Any]:
     if saved is None:
         raise errors.CaveError(f"--start-from {run.start_from}: {folder} has no checkpoint yet", errors.USAGE)
     learners.load_weights(learner, saved.tensors["learner"], str(saved.folder))
-    model = made["model"]
-    views = model["max_context"] + model["n_queries"] if "max_context" in model else 1
-    frames = saved.step * model["batch_size"] * views + made.get("earlier", {}).get("frames", 0)
-    return {"run": folder.name, "step": saved.step, "frames": frames}
+    config = options.from_dict(learners.learner(name).Config, made["model"])
+    return {"run": folder.name, "step": saved.step, "frames": frames_seen(config, saved.step, made)}
 
 
 def keep_buffers() -> None:
@@ -357,13 +355,14 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
         "run": {n: v for n, v in options.to_dict(run).items() if n not in ("runs", "name", "resume", "half")},
         "env": options.to_dict(env_config), "resolved": {"device": device, "precision": precision},
     }  # fmt: skip
-    old = run.runs / (run.name or f"{name}-{run.env}-{run.seed}") / "config.json"
-    before = json.loads(old.read_text()) if run.resume and old.is_file() else {}
+    label = run.name or f"{name}-{run.env}-{run.seed}"
+    old = run.runs / label
+    before = runs.read_config(old) if run.resume and (old / "config.json").is_file() else {}
     if before and run.steps:  # the number of steps is the one thing that may change
         settings["model"]["steps"], settings["run"]["steps"] = before["model"]["steps"], before["run"]["steps"]
     if run.start_from:
         settings["earlier"] = before.get("earlier") or begin(learner, name, run)
-    folder = runs.create(run.runs, run.name or f"{name}-{run.env}-{run.seed}", settings, resume=run.resume)
+    folder = runs.create(run.runs, label, settings, resume=run.resume)
     first, sums = 0, {}
     if run.resume and (saved := runs.newest_checkpoint(folder)):
         restore(learner, adams, saved.tensors, str(saved.folder))
@@ -444,12 +443,11 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
     encoder = learner.encoder().to(device)
     with torch.no_grad():
         codes.calibrate(encoder, (as_observations(to_tensors(stream.draw(i), device)) for i in range(16)))
-    frames = config.steps * config.batch_size * max(views_of(config), 1)
-    frames += settings.get("earlier", {}).get("frames", 0)
     card = {
         "learner": name, "config": options.to_dict(config), "spec": spec, "env": run.env,
         "env_config": options.to_dict(env_config), "split": run.split, "seed": run.seed, "steps": config.steps,
-        "frames": frames, "sensors": list(encoder.sensors), "shape": list(encoder.shape), "metrics": figures,
+        "frames": frames_seen(config, config.steps, settings),
+        "sensors": list(encoder.sensors), "shape": list(encoder.shape), "metrics": figures,
         "precision": precision, "provenance": json.loads((folder / "provenance.json").read_text()),
     }  # fmt: skip
     learners.save_encoder(folder / "encoder", encoder, card, run.half)
@@ -461,6 +459,11 @@ def train(name: str, run: Run, config: Any, env_config: Any) -> Path:
 def views_of(config: Any) -> int:
     """Views of a scene that a learner's step wants; 1 for learners of single images."""
     return config.max_context + config.n_queries if hasattr(config, "max_context") else 1
+
+
+def frames_seen(config: Any, steps: int, settings: dict[str, Any]) -> int:
+    """Images that a run of these settings has seen after so many steps, those of the run it started from included."""
+    return steps * config.batch_size * views_of(config) + settings.get("earlier", {}).get("frames", 0)
 
 
 def as_observations(batch: dict[str, Tensor]) -> dict[str, Tensor]:

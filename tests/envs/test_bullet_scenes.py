@@ -240,7 +240,8 @@ def test_a_mesh_with_a_picture_shows_it(client, name):
         solid = ~edges(ids, my_ids) & (ids >= 0)
         off = np.abs(rgb.astype(int) - mine)[solid].mean(-1)
         # TinyRenderer shows one pixel of the picture, and we the mean of those that a pixel covers.
-        assert solid.sum() > 300 and np.median(off) < 2.5 and off.mean() < 4, (np.median(off), off.mean())
+        bound = 4 if "table" in name else 2.5
+        assert solid.sum() > 300 and np.median(off) < 2.5 and off.mean() < bound, (np.median(off), off.mean())
 
 
 def test_a_picture_on_flat_ground_is_laid_as_tinyrenderer_lays_it(client, tmp_path):
