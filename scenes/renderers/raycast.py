@@ -261,7 +261,8 @@ class Handle:
             self._buffer("chunk", (threads, chunks.SCRATCH), np.float32),
             self._buffer("geometry", (threads, most, frame.FIXED + 3 * n_lights), np.float32),
             self._buffer("blocks", (threads, 4, h * ratio * (fine // outlines.WIDE + 2)), np.int32),
-            self._buffer("edge", (threads, 3, 5), np.float64),
+            self._buffer("edge", (threads, 3, 6), np.float64),
+            self._buffer("spans", (threads, 2, h * ratio), np.float64),
             self._buffer("order", (threads, most), np.int32),
             self._buffer("nearest", (threads, most), np.float64),
         )
@@ -287,7 +288,7 @@ class Handle:
         own[3][:, int(chunks.LANE) :] = np.arange(outlines.WIDE)
         of = lambda i, arrays: tuple(array[i] for array in arrays)
         scratch = [
-            ((*of(i, own[:7]), of(i, casting), *of(i, own[7:])), of(i, walks), of(i, canvas)) for i in range(threads)
+            ((*of(i, own[:8]), of(i, casting), *of(i, own[8:])), of(i, walks), of(i, canvas)) for i in range(threads)
         ]
         self._prepared = kind, (*frames, scratch)
         return self._prepared[1]

@@ -235,6 +235,38 @@ def test_what_reaches_past_the_camera_is_cut_nowhere(kind):
         assert (ids == expected).mean() > 0.995
 
 
+@pytest.mark.parametrize("width", [32, 7])
+def test_boxes_of_any_shape_are_seen_whole_wherever_they_lie(width):
+    """Long, flat and thin ones beside, around and behind a camera, and one behind another; against slabs in float64."""
+    rng, n = np.random.default_rng(0), 8
+    scored = 0
+    for _ in range(60):
+        size = 10 ** rng.uniform(-2, 0.6, (n, 3))
+        place, turns = rng.normal(size=(n, 3)) * (3, 3, 1.5), [quaternion(rng) for _ in range(n)]
+        scene = scene_of([("box", h, p, q, "plain") for h, p, q in zip(size, place, turns)])
+        cameras = camera((*rng.normal(size=3), rng.uniform(-3, 3), rng.uniform(-1, 1)), 32, width)
+        frames = renderers.load("raycast", scene).render(cameras)
+        origin, direction = rays(cameras)
+        enter, leave = np.empty((2, n, 32, width))
+        for k in range(n):
+            turn = scenes.rotation_matrices(scene.rotation[k].astype(np.float64))
+            o, d = (origin - scene.position[k]) @ turn, direction @ turn
+            ends = np.sort([(-scene.size[k] - o) / d, (scene.size[k] - o) / d], 0)
+            enter[k], leave[k] = ends[0].max(-1), ends[1].min(-1)
+        # Rays that graze a box, or see two of them at one depth, may see either.
+        gap = leave - enter
+        sure = (np.abs(gap) > 1e-3 * (1 + np.abs(enter))).all(0)
+        met = np.where((gap > 0) & (enter > 0), enter, np.inf)
+        nearest = np.sort(met, 0)
+        sure &= ~(nearest[1] < nearest[0] + 1e-3) | np.isinf(nearest[0])
+        ids = np.where(np.isfinite(nearest[0]), met.argmin(0), -1)
+        np.testing.assert_array_equal(frames.ids[0][sure], ids[sure])
+        there = sure & (ids >= 0)
+        np.testing.assert_allclose(frames.depth[0][there], nearest[0][there], rtol=1e-3)
+        scored += there.sum()
+    assert scored > 6 * 32 * width
+
+
 @pytest.mark.parametrize("extent", [None, 5.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_crowds_hide_one_another_as_they_should(seed, extent):

@@ -32,6 +32,8 @@ CLOSE = np.float32(2e-4)
 """How near a ray must come to a torus to meet it, in tube radii."""
 LIFT = np.float32(0.01)
 """How far above a torus, in tube radii, its rays to the light begin: its own surface must not stop them."""
+FAR_FACE = np.float32(1e30)
+"""Inverse of the depth of a face that is not seen, which the others' are less than."""
 MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
@@ -166,6 +168,46 @@ meet_capsule, shade_capsule = _loops(surfaces.capsule)
 meet_cylinder, shade_cylinder = _loops(surfaces.cylinder)
 meet_cone, shade_cone = _loops(surfaces.cone)
 meet_ellipsoid, shade_ellipsoid = _loops(surfaces.ellipsoid)
+
+
+@numba.njit(**LOOP)
+def see_box(s, blocks, start, n, g, size):
+    """What `meet_box` writes, before a pinhole outside of it: where `blocks` say that the box is seen.
+
+    The inverse of depth is the least of those of the planes of the faces that are turned towards the eye, which are
+    linear in the pixel.
+    """
+    sx, ax, px, qx = _face(g, 0, size[0])
+    sy, ay, py, qy = _face(g, 1, size[1])
+    sz, az, pz, qz = _face(g, 2, size[2])
+    for b in range(n):
+        x, y = np.float32(blocks[0, start + b]), np.float32(blocks[1, start + b])
+        first, end = np.float32(blocks[2, start + b]) - x, np.float32(blocks[3, start + b]) - x
+        bx, by, bz = ax + x * px + y * qx, ay + x * py + y * qy, az + x * pz + y * qz
+        base = np.uintp(b) * LANES
+        for j in range(LANES):
+            i = base + j
+            f = s[LANE + j]
+            wx, wy, wz = bx + f * px, by + f * py, bz + f * pz
+            w = min(min(wx, wy), wz)
+            by_x = wx <= min(wy, wz)
+            by_y = (not by_x) & (wy <= wz)
+            s[NX + i] = sx if by_x else ZERO
+            s[NY + i] = sy if by_y else ZERO
+            s[NZ + i] = ZERO if by_x | by_y else sz
+            s[T + i] = ONE / w if (f >= first) & (f < end) & (w > ZERO) else INF
+
+
+@numba.njit(**INLINE)
+def _face(g, axis, half):
+    """Which face of a box across an axis is turned towards the eye, -1, 1 or 0 for none; and the inverse of depth of its
+    plane in pixel 0 0, per column and per row."""
+    eye = g[axis]
+    if abs(eye) <= half:
+        return ZERO, FAR_FACE, ZERO, ZERO
+    side = ONE if eye > ZERO else -ONE
+    inverse = ONE / (side * half - eye)
+    return side, g[3 + axis] * inverse, g[6 + axis] * inverse, g[9 + axis] * inverse
 
 
 @numba.njit(**LOOP)

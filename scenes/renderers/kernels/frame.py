@@ -1,9 +1,9 @@
 """One frame: which surface each pixel sees, and its colour.
 
 Pixels are worked on in blocks of neighbours of a row. For each solid a list of the blocks that it may cover is made
-(planes exactly, by the straight edges of their outlines; others by a rectangle around them), then a chunk of it at a
-time goes through the loops of `chunks`. The z buffer is `depth`, metres along the camera's axis: rays have length 1
-along it.
+(planes and boxes exactly, by the straight edges of their outlines; others by a rectangle around them), then a chunk of
+it at a time goes through the loops of `chunks`. The z buffer is `depth`, metres along the camera's axis: rays have
+length 1 along it.
 """
 
 import math
@@ -48,7 +48,10 @@ def meet(kind, s, blocks, start, n, g, look, extent, depth, stride, forest):
         else:
             chunks.meet_level_plane(s, blocks, start, n, g, look[3])
     elif kind == BOX:
-        chunks.meet_box(s, blocks, start, n, g, size, extent)
+        if extent is None:
+            chunks.see_box(s, blocks, start, n, g, size)
+        else:
+            chunks.meet_box(s, blocks, start, n, g, size, extent)
     elif kind == SPHERE:
         chunks.meet_sphere(s, blocks, start, n, g, size, extent)
     elif kind == CAPSULE:
@@ -137,19 +140,24 @@ def step_of(fov, extent, height):
 
 @numba.njit(**PLACED)
 def _draw_solid(
-    k, name, near, pixels, depth, s, geometry, blocks, edge, casting, height, width, stride, step, extent,
+    k, name, near, taken, pixels, depth, s, geometry, blocks, edge, spans, casting, height, width, stride, step, extent,
     shadows, wide, painted, kind, texture, look, position, rotation, lights, air, sums, places, forest,
 ):  # fmt: skip
-    """Draw one solid, with its name beside its colours; arguments are those of `draw_frame`."""
+    """Draw one solid, with its name beside its colours; returns in how many blocks it may be seen, which those before it
+    have `taken`. Other arguments are those of `draw_frame`."""
     g = geometry[k]
     flat = kind[k] == PLANE
     if flat:
         hx, hy = casters.half_extent(look[k, 0]), casters.half_extent(look[k, 1])
-        count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent)
+        # To ask whether a block is hidden pays where many may be.
+        hidden = 4 * taken * outlines.WIDE > height * stride
+        count = outlines.plane_blocks(g, hx, hy, height, width, stride, blocks, edge, spans, extent, depth, hidden)
+    elif extent is None and kind[k] == BOX:
+        count = outlines.box_blocks(g, look[k], height, width, stride, step, blocks, edge, spans, depth, near)
     else:
         count = outlines.solid_blocks(g, kind[k], look[k], height, width, stride, step, blocks, extent, depth, near)
     if count == 0:
-        return
+        return 0
     window, ready, unwrapped = (0, 0, -1, -1), False, False
     if forest is not None and kind[k] >= MESH:
         unwrapped = laid.has(forest[10], forest[3], kind[k] - MESH)
@@ -225,11 +233,12 @@ def _draw_solid(
             chunks.write_evenly(s, blocks, start, kept, stride, depth, pixels, name, look[k], red, green, blue)
         else:
             chunks.write(s, blocks, start, kept, stride, depth, pixels, name, look[k])
+    return count
 
 
 @numba.njit(**PLACED)
 def draw_frame(
-    pixels, depth, ids, s, geometry, blocks, edge, casting, order, nearest,
+    pixels, depth, ids, s, geometry, blocks, edge, spans, casting, order, nearest,
     height, width, eye, camera, fov, extent, shadows, painted, kind, texture, look, position, rotation, lights, air,
     sums, places, forest,
 ):  # fmt: skip
@@ -239,10 +248,11 @@ def draw_frame(
         pixels: Int32, rows x stride, flat: red, green, blue in the lowest bytes. Written, as are the next two.
         depth: Float32, likewise.
         ids: Int32, likewise; or empty, when nobody asks for them.
-        s: Scratch, as are the next six: `chunks.SCRATCH`.
+        s: Scratch, as are the next seven: `chunks.SCRATCH`.
         geometry: k, 12 + 3 l.
         blocks: 4, as many as may be.
-        edge: 3 5.
+        edge: 3 6.
+        spans: 2, as many as there are rows.
         casting: Windows (l, k + 1, 5), tree, leaves and codes of `casters`, and rows of `casters.part`.
         order: k.
         nearest: k.
@@ -285,15 +295,15 @@ def draw_frame(
     if shadows is not None and painted:
         _, tree, leaves, codes, _ = casting
         wide = casters.grow(tree, leaves, codes, kind, look, position)
-    named = 0
+    named, taken = 0, 0
     while True:
         last = min(named + NAMES, n_solids)
         # The nearest first: what they hide costs little then. Planes come last.
         casters.sort(order, nearest, named, last)
         for place in range(named, last):
             k = order[place]
-            _draw_solid(
-                k, np.int32((k - named + 1) << 24), nearest[k], pixels, depth, s, geometry, blocks, edge, casting,
+            taken += _draw_solid(
+                k, np.int32((k - named + 1) << 24), nearest[k], taken, pixels, depth, s, geometry, blocks, edge, spans, casting,
                 height, width, stride, step, extent, shadows, wide, painted, kind, texture, look, position, rotation,
                 lights, air, sums, places, forest,
             )  # fmt: skip
@@ -397,7 +407,7 @@ def compiled(version: int):
 
     @numba.njit(cache=True, **LOOP)
     def draw(
-        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, casting, order, nearest,
+        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, spans, casting, order, nearest,
         which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air,
         sums, places, forest,
@@ -414,7 +424,7 @@ def compiled(version: int):
                 fine = ratio if turn == 0 and painted else 1
                 seen = ids.shape[1] if measured and (turn == 1 or not apart) else 0
                 draw_frame(
-                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, casting, order, nearest,
+                    pixels, z, ids[i, :seen], s, geometry, blocks, edge, spans, casting, order, nearest,
                     height * fine, width * fine, eye[i], camera[i], fov, extent, shadows, painted and turn == 0,
                     kind[a : a + n], texture[a : a + n], look[a : a + n],
                     position[b : b + n], rotation[b : b + n], lights[scene], air[scene], sums, places, forest,

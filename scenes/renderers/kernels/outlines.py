@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from scenes.renderers.kernels import lanes
-from scenes.renderers.kernels.surfaces import LOOP
+from scenes.renderers.kernels.surfaces import INF, LOOP, ZERO
 
 WIDE = 16
 SEAM = 1e-4
@@ -18,6 +18,8 @@ PLANE, BOX, SPHERE, CAPSULE, CYLINDER, CONE, ELLIPSOID, TORUS, MESH = range(9)
 # Here a kind from MESH on is a mesh of number kind - MESH, and its size is how far it reaches along its axes.
 NEAR = 1e-3
 """Metres before the camera from which on things are projected to find their rectangle."""
+UNSEEN, NEARER = np.float32(1e30), np.float32(1 - 1e-5)
+"""A depth where nothing is drawn yet, at most; and what rounding leaves of one, at least."""
 UNBOUNDED = 1e6
 """Half extent in metres of a plane that has none."""
 
@@ -83,9 +85,9 @@ def place(g, position, rotation, eye, view, height, width, step, lights, extent)
 
 
 @numba.njit(**LOOP)
-def plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent):
+def plane_blocks(g, hx, hy, height, width, stride, blocks, edge, spans, extent, depth, hidden):
     """List the blocks of a plane; returns how many. Rows of `blocks`: column, row, and the columns from which on and
-    before which the plane is seen.
+    before which the plane is seen. If `hidden`, without those in which all that is drawn so far is nearer.
 
     Divided by the height of the eye over the plane, everything is linear in the pixel: a point lies within the plane's
     edges where five linear functions of it are not negative, so each row sees one interval of columns. To an
@@ -107,9 +109,47 @@ def plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent):
             u, v = g[at] + w * g[3], g[at + 1] + w * g[4]
         edge[i, 0], edge[i, 1], edge[i, 2] = w, hx * one + u, hx * one - u
         edge[i, 3], edge[i, 4] = hy * one + v, hy * one - v
+    nearness = np.float32(edge[0, 0]), np.float32(edge[1, 0]), np.float32(edge[2, 0])
     edge[0, 0] -= 1e-6  # not beyond a thousand kilometres
+    hidden = hidden and extent is None
+    return _blocks_within(edge, 5, top, bottom, height, width, stride, blocks, spans, depth, nearness, hidden)
+
+
+@numba.njit(**LOOP)
+def box_blocks(g, size, height, width, stride, step, blocks, edge, spans, depth, near):
+    """The same of a box, no part of which is nearer than `near`, before a pinhole outside of it.
+
+    Its outline is made of the edges between a face that is turned towards the eye and one that is not. The plane
+    through the eye and such an edge has the box on one side, and how far a ray keeps to that side is linear in the pixel.
+    """
+    _, top, _, bottom = solid_window(g, BOX, size, height, width, step, None)
+    if top > bottom:
+        return 0
+    n = 0
+    for axis in range(3):  # along which an edge lies
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        x, y, hx, hy = float(g[i]), float(g[j]), float(size[i]), float(size[j])
+        for corner in range(4):
+            u, v = -hx if corner & 1 else hx, -hy if corner & 2 else hy
+            if ((x < u) if corner & 1 else (x > u)) != ((y < v) if corner & 2 else (y > v)):
+                u, v = u - x, v - y
+                if u * y < v * x:
+                    u, v = -u, -v
+                for k in range(3):  # constant, per column, per row
+                    edge[k, n] = v * g[3 + 3 * k + i] - u * g[3 + 3 * k + j]
+                n += 1
+    if n == 0:
+        return 0
+    nearness = np.float32(1 / near) if near > 0 else INF, ZERO, ZERO
+    return _blocks_within(edge, n, top, bottom, height, width, stride, blocks, spans, depth, nearness, True)
+
+
+@numba.njit(**LOOP)
+def _blocks_within(edge, count, top, bottom, height, width, stride, blocks, spans, depth, nearness, hidden):
+    """List the blocks of these rows in which so many linear functions of the pixel are not negative; if `hidden`, without
+    those in which `depth` is everywhere less than what `nearness`, a bound on its inverse and linear in the pixel, allows."""
     y0, y1 = float(top), float(bottom)
-    for k in range(5):
+    for k in range(count):
         constant, column, row = edge[0, k], edge[1, k], edge[2, k]
         if abs(column) * width < 1e-9 * (abs(constant) + abs(row) * height):
             # Level with the rows: a bound on those, and none on columns.
@@ -123,20 +163,32 @@ def plane_blocks(g, hx, hy, height, width, stride, blocks, edge, extent):
             edge[0, k], edge[1, k], edge[2, k] = -1e30, 1, 0
         else:
             edge[0, k], edge[1, k], edge[2, k] = -constant / column, column, -row / column
+    first, low, high = math.ceil(y0), spans[0], spans[1]
+    rows = np.uintp(max(math.floor(y1) + 1 - first, 0))
+    for i in range(rows):
+        low[i], high[i] = -SEAM, width - 1 + SEAM
+    for k in range(count):
+        constant, row = edge[0, k] + edge[2, k] * first, edge[2, k]
+        if edge[1, k] < 0:
+            for i in range(rows):
+                high[i] = min(high[i], constant + row * np.float64(np.int32(i)) + SEAM)
+        else:
+            for i in range(rows):
+                low[i] = max(low[i], constant + row * np.float64(np.int32(i)) - SEAM)
     n = 0
-    for y in range(math.ceil(y0), math.floor(y1) + 1):
-        low, high = -SEAM, width - 1 + SEAM
-        for k in range(5):
-            at = edge[0, k] + edge[2, k] * y
-            if edge[1, k] < 0:
-                high = min(high, at + SEAM)
-            else:
-                low = max(low, at - SEAM)
-        if low <= high:
-            x, end = math.ceil(low), math.floor(high) + 1
+    for i in range(rows):
+        if low[i] <= high[i]:
+            x, end, y = math.ceil(low[i]), math.floor(high[i]) + 1, first + np.int64(i)
             while x < end:
-                blocks[0, n], blocks[1, n], blocks[2, n], blocks[3, n] = min(x, stride - WIDE), y, x, end
-                n += 1
+                left, seen = min(x, stride - WIDE), True
+                at = np.uintp(y * stride + left)
+                if hidden and not lanes.any_over(depth, at, UNSEEN):
+                    most, dx, dy = nearness
+                    most += np.float32(left) * dx + np.float32(y) * dy + max(dx * np.float32(WIDE - 1), ZERO)
+                    seen = most > ZERO and lanes.any_over(depth, at, NEARER / most)
+                if seen:
+                    blocks[0, n], blocks[1, n], blocks[2, n], blocks[3, n] = left, y, x, end
+                    n += 1
                 x += WIDE
     return n
 
