@@ -5,9 +5,9 @@ reward and the policy's entropy together; the policy, to do what they think best
 afford. It needs fewer interactions than PPO and more arithmetic for each. Actions are continuous.
 
 Differs from the paper: nothing is ours but the sizes and rates (fewer gradient steps than transitions, a higher learning
-rate), and that rewards may be scaled. `stable_baselines3.SAC` collects and learns; this file gives it
-batches of worlds, scopes the global random generators that it draws from, and turns its state, what it remembers
-included, into arrays.
+rate), that rewards may be scaled, and networks for observations that are sets of things. `stable_baselines3.SAC` collects
+and learns; this file gives it batches of worlds, scopes the global random generators that it draws from, and turns its
+state, what it remembers included, into arrays.
 
     python -m agents.train sac --env sprites --encoder state --model.gamma 0.5 --model.reward-scale 0.2
 """
@@ -23,6 +23,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.sac.policies import MultiInputPolicy, SACPolicy
 
 from agents.training import state as training
+from agents.training.parts import PartsPolicy
 from scenes.kit import errors
 
 
@@ -50,6 +51,9 @@ class Config:
     """Widths of the hidden layers, of the policy and again of each critic."""
     reward_scale: float = 1.0
     """What rewards are multiplied by before the critics learn them."""
+    parts: tuple[int, int] = (0, 0)
+    """How many parts that are alike an observation begins with, and of how many numbers each (sprites of a state, slots of
+    a code), for networks that look at each by itself (`agents.training.parts`); 0 0: at all of it at once."""
 
     def __post_init__(self):
         limits = {
@@ -60,8 +64,12 @@ class Config:
         }
         limits |= {"buffer_size": (1, 10**9), "learning_starts": (0, 10**9), "tau": (1e-9, 1.0), "gamma": (0.0, 1.0)}
         errors.within("sac", self, limits | {"reward_scale": (1e-9, 1e9)})
-        if any(width < 1 for width in self.hidden):
+        if not self.hidden or any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"sac: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
+        if min(self.parts) < (1 if any(self.parts) else 0):
+            raise errors.CaveError(
+                f"sac: parts are {self.parts}, wanted two numbers of at least 1, or 0 0", errors.USAGE
+            )
 
     @classmethod
     def tiny(cls) -> "Config":
@@ -71,8 +79,8 @@ class Config:
 
 def network(config: Config, observation_space: spaces.Space, action_space: spaces.Space) -> SACPolicy:
     """The policy and critics for these spaces, with fresh weights."""
-    kind = _policy_class(observation_space)
-    return kind(observation_space, action_space, lambda _: config.learning_rate, net_arch=list(config.hidden))
+    kind, options = _policy(config, observation_space)
+    return kind(observation_space, action_space, lambda _: config.learning_rate, **options)
 
 
 def make(config: Config, venv: Any, seed: int) -> "Agent":
@@ -103,9 +111,10 @@ class Agent:
             )
         self.venv = venv
         self.generators = training.Generators(seed)
+        kind, options = _policy(config, venv.observation_space)
         with self.generators:
             self.model = SAC(
-                _policy_class(venv.observation_space),
+                kind,
                 venv,
                 learning_rate=config.learning_rate,
                 buffer_size=config.buffer_size,
@@ -115,7 +124,7 @@ class Agent:
                 gamma=config.gamma,
                 train_freq=config.n_steps,
                 gradient_steps=config.gradient_steps,
-                policy_kwargs={"net_arch": list(config.hidden)},
+                policy_kwargs=options,
                 device="cpu",
             )
         self.model.action_space.seed(seed % 2**32)
@@ -200,5 +209,15 @@ class Agent:
         return arrays
 
 
-def _policy_class(observation_space: spaces.Space) -> type[SACPolicy]:
-    return MultiInputPolicy if isinstance(observation_space, spaces.Dict) else SACPolicy
+def _policy(config: Config, observation_space: spaces.Space) -> tuple[type[SACPolicy], dict[str, Any]]:
+    """Class of the policy, and its options."""
+    mixed = isinstance(observation_space, spaces.Dict)
+    if not any(config.parts):
+        return MultiInputPolicy if mixed else SACPolicy, {"net_arch": list(config.hidden)}
+    n, d = config.parts
+    if mixed or observation_space.shape[0] < n * d:
+        seen = "more than one vector" if mixed else f"{observation_space.shape[0]} numbers"
+        raise errors.CaveError(
+            f"--model.parts {n} {d}: the observation is {seen}, wanted at least {n * d}", errors.USAGE
+        )
+    return PartsPolicy, {"parts": config.parts, "hidden": config.hidden}

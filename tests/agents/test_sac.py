@@ -1,7 +1,11 @@
 """SAC learns what can be learned, takes up what it remembers, and says what it cannot act in."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 
 import envs
@@ -79,3 +83,47 @@ def test_pixels_are_remembered_key_by_key(guess):
 def test_discrete_actions_are_refused_in_a_line(guess):
     with pytest.raises(errors.CaveError, match=r"sac needs continuous actions, not Discrete\(4\)"):
         sac.make(sac.Config.tiny(), encoded.EncodedVecEnv(guess(4), encoded.State()), seed=0)
+
+
+def test_the_order_of_parts_and_those_that_are_not_there_change_nothing():
+    config = sac.Config(parts=(4, 3), hidden=(16, 16))
+    observations = spaces.Box(-np.inf, np.inf, (4 * 3 + 2,), np.float32)
+    torch.manual_seed(0)
+    policy = sac.network(config, observations, spaces.Box(0, 1, (2,), np.float32))
+    rng = np.random.default_rng(0)
+    parts, goal = rng.normal(size=(8, 4, 3)).astype(np.float32), rng.normal(size=(8, 2)).astype(np.float32)
+    parts[:, 3] = 0
+    action = torch.from_numpy(rng.uniform(size=(8, 2)).astype(np.float32))
+
+    def seen(parts, policy=policy):
+        whole = torch.from_numpy(np.concatenate([parts.reshape(8, -1), goal], 1))
+        with torch.no_grad():
+            return policy.actor(whole, deterministic=True).numpy(), torch.cat(policy.critic(whole, action)).numpy()
+
+    fewer = sac.network(dataclasses.replace(config, parts=(3, 3)), spaces.Box(-9, 9, (11,)), policy.action_space)
+    fewer.load_state_dict(policy.state_dict())
+    for others in (seen(parts[:, [2, 0, 3, 1]]), seen(parts[:, :3], fewer)):
+        for ours, theirs in zip(seen(parts), others):
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    changed = parts.copy()
+    changed[:, 1] += 1
+    assert (np.abs(seen(changed)[0] - seen(parts)[0]) > 1e-3).any()
+    assert (np.abs(seen(changed)[1] - seen(parts)[1]) > 1e-3).all()
+
+
+def test_an_agent_that_looks_at_parts_goes_on_as_it_was():
+    config = dataclasses.replace(sac.Config.tiny(), parts=(1, 1))
+    agent, other = (sac.make(config, encoded.EncodedVecEnv(Aim(4), encoded.State()), seed) for seed in (0, 1))
+    for _ in range(4):
+        agent.learn()
+    other.load_state_dict(*copy.deepcopy(agent.state_dict()))
+    agent.learn(), other.learn()
+    for one, another in zip(agent.policy.parameters(), other.policy.parameters()):
+        assert torch.equal(one, another)
+
+
+@pytest.mark.parametrize("parts, said", [((1, 2), "1 2: the observation is 1 numbers"), ((2, 0), "two numbers")])
+def test_parts_that_do_not_fit_are_refused(parts, said):
+    with pytest.raises(errors.CaveError, match=said):
+        config = sac.Config(parts=parts)
+        sac.make(config, encoded.EncodedVecEnv(Aim(4), encoded.State()), seed=0)

@@ -1,0 +1,103 @@
+"""Networks over observations that begin with parts which are alike: sprites of a state, slots of a code.
+
+A network over the whole learns of each part anew where it is and what it asks for, and to pick one of several out is hard
+for it. Here one network looks at every part in turn, together with what is left over (a goal, a pose), so that what is
+learned of one holds for all, and the order of parts does not matter. A part whose numbers are all zero is not there.
+
+Sources: sums over parts, Zaheer et al., "Deep Sets", 2017 (https://arxiv.org/abs/1703.06114); the choice of parts by
+attention, Lee et al., "Set Transformer", 2019 (https://arxiv.org/abs/1810.00825), with one linear score per head.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.sac.policies import Actor, SACPolicy
+from torch import Tensor, nn
+
+HEADS = 4
+"""Parts that an actor may pick out at a time."""
+
+
+class Parts(nn.Module):
+    """One network over each of `n` parts of `d` numbers, which are `size` numbers together with what is left over."""
+
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+        super().__init__()
+        self.parts, self.rest = parts, size - parts[0] * parts[1]
+        self.look = perceptron(parts[1] + self.rest, hidden)
+
+    def split(
+        self, x: Float[Tensor, "b size"]
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b rest"], Float[Tensor, "b n w"], Bool[Tensor, "b n 1"]]:
+        """The parts, what is left over, what the network makes of each, and whether it is there."""
+        n, d = self.parts
+        parts, rest = x[:, : n * d].reshape(-1, n, d), x[:, n * d :]
+        seen = self.look(torch.cat([parts, rest[:, None].expand(-1, n, -1)], -1))
+        return parts, rest, seen, (parts != 0).any(-1, keepdim=True)
+
+
+class Sum(Parts):
+    """A number from the sum over all parts: a critic, to which the action is a part of what is left over."""
+
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+        super().__init__(parts, size, hidden)
+        self.out = nn.Sequential(nn.Linear(hidden[-1], hidden[-1]), nn.ReLU(), nn.Linear(hidden[-1], 1))
+
+    def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b 1"]:
+        """The number."""
+        _, _, seen, there = self.split(x)
+        return self.out((seen * there).sum(1))
+
+
+class Choice(Parts):
+    """Features of the parts that are attended to, of the mean of all, and of what is left over: the body of an actor."""
+
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+        super().__init__(parts, size, hidden)
+        self.score = nn.Linear(hidden[-1], HEADS)
+        self.out = perceptron(HEADS * parts[1] + hidden[-1] + self.rest, hidden)
+
+    def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b w"]:
+        """The features."""
+        parts, rest, seen, there = self.split(x)
+        share = self.score(seen).masked_fill(~there, -1e9).softmax(1)
+        chosen = torch.einsum("bnh,bnd->bhd", share, parts).flatten(1)
+        mean = (seen * there).sum(1) / there.sum(1).clamp(min=1)
+        return self.out(torch.cat([chosen, mean, rest], 1))
+
+
+class PartsPolicy(SACPolicy):
+    """SAC's policy and critics over parts.
+
+    Args:
+        parts: How many there are, and of how many numbers each.
+        hidden: Widths of the layers.
+        given: Those of `SACPolicy`.
+    """
+
+    def __init__(self, *given, parts: tuple[int, int], hidden: tuple[int, ...], **options):
+        self.layout = tuple(parts), tuple(hidden)
+        super().__init__(*given, net_arch=list(hidden), **options)
+
+    def make_actor(self, features_extractor=None) -> Actor:
+        """Stable-Baselines3's, with another body."""
+        actor = super().make_actor(features_extractor)
+        parts, hidden = self.layout
+        actor.latent_pi = Choice(parts, actor.features_dim, hidden).to(self.device)
+        return actor
+
+    def make_critic(self, features_extractor=None) -> ContinuousCritic:
+        """Stable-Baselines3's, with other networks."""
+        critic = super().make_critic(features_extractor)
+        parts, hidden = self.layout
+        size = critic.q_networks[0][0].in_features
+        for i in range(len(critic.q_networks)):
+            critic.q_networks[i] = Sum(parts, size, hidden).to(self.device)
+            setattr(critic, f"qf{i}", critic.q_networks[i])
+        return critic
+
+
+def perceptron(size: int, hidden: tuple[int, ...]) -> nn.Sequential:
+    """Layers of these widths, rectified."""
+    widths = (size, *hidden)
+    return nn.Sequential(*(one for a, b in zip(widths, hidden) for one in (nn.Linear(a, b), nn.ReLU())))
