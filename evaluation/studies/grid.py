@@ -110,6 +110,7 @@ def policy_piece(subject: Subject, study: "Study", agent_config: Any) -> Piece:
         seed=subject.seed,
         size=subject.size,
         n_worlds=study.n_worlds,
+        threads=study.threads,
         runs=study.runs,
     )
     sees = facts.weights_hash(subject.encoder) if subject.encoder else subject.learner

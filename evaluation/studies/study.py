@@ -36,12 +36,14 @@ class Study:
     """Interactions of each policy; every encoder gets the same."""
     n_worlds: int = 128
     """Worlds that a policy learns in side by side."""
+    threads: int = 2
+    """CPU threads of torch in each policy's training; another number gives other bits."""
     runs: Path = Path("runs")
     """Folder that holds the runs."""
     name: str = ""
     """Of the study's folder in it; by default protocol-env."""
     jobs: int = 1
-    """Training runs at once, as local processes."""
+    """Training runs at once, as local processes; times `threads` best not more than there are cores."""
 
 
 def own_options(config: Study) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def encoders(config: Study, env_config: Any) -> list[Subject]:
 def _check(config: Study, env_config: Any) -> None:
     """Refuse what cannot be before hours are spent on it."""
     grid.check(list(config.encoders), config.runs)
-    for name in ("seeds", "encoder_seeds", "jobs"):
+    for name in ("seeds", "encoder_seeds", "jobs", "threads"):
         if getattr(config, name) < 1:
             raise errors.CaveError(f"--{name.replace('_', '-')} is {getattr(config, name)}: at least 1", errors.USAGE)
     known = envs.module(config.env).splits(env_config)
