@@ -115,8 +115,8 @@ class Config:
     shaping: float = 0.0
     """Reward per metre by which the target comes nearer to its goal and, half as much, the rod to behind the target, whence
     it is pushed; 0: only bringing it there pays."""
-    discount: float = 0.99
-    """Of the shaping term: the agent's own, or 1 to be paid for every metre."""
+    discount: float = 1.0
+    """Of the shaping term: 1, to be paid for every metre, or the agent's own."""
     image_size: int = 64
     """Height and width of the environment's pictures, unless another size is asked for."""
     shadows: bool = False
