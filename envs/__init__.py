@@ -79,10 +79,7 @@ def settle(
     """
     if split not in known:
         raise errors.unknown("split", split, known)
-    size = (image_size, image_size) if size is None else (int(size[0]), int(size[1]))
-    if min(size) < 1:
-        raise errors.CaveError(f"{name}: pictures must have at least one pixel, not {size}", errors.USAGE)
-    return known[split], size
+    return known[split], _two(name, (image_size, image_size) if size is None else size)
 
 
 def pictured(sensors: Iterable[str]) -> tuple[str, ...]:
@@ -133,8 +130,11 @@ class World(abc.ABC):
         sensor_spaces: dict[str, spaces.Space],
     ):
         self.name = type(self).__module__.rpartition(".")[2]
-        if n < 1:
-            raise errors.CaveError(f"{self.name}: the number of worlds must be at least 1, not {n}", errors.USAGE)
+        if not _whole(n) or n < 1:
+            told = f"{self.name}: the number of worlds must be an integer of at least 1, not {n!r}"
+            raise errors.CaveError(told, errors.USAGE)
+        if not _whole(seed) or not -_LARGEST <= seed <= _LARGEST - n:
+            raise errors.CaveError(f"{self.name}: seed must be an integer below 2^63, not {seed!r}", errors.USAGE)
         for sensor in sensors:
             if sensor not in sensor_spaces:
                 raise errors.unknown(f"sensor of {self.name}", sensor, sensor_spaces)
@@ -148,6 +148,7 @@ class World(abc.ABC):
         self.live, self.cut = np.zeros((2, n), bool)
         self._factors: dict[str, np.ndarray] = {}
         self._soon, self._ahead = np.full((n, _AHEAD), -1), {}
+        self._restoring = False
 
     @abc.abstractmethod
     def begin(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"], factors: dict | None) -> None:
@@ -204,25 +205,33 @@ class World(abc.ABC):
                 chosen worlds. The scene may then lie outside the split.
 
         Raises:
-            errors.CaveError: an array has another shape, or a factor is unknown.
+            errors.CaveError: an array has another shape; a factor is unknown, of another shape or out of range; the scene
+                cannot be as it is asked for. Where factors were given, nothing has changed.
         """
         rows = self._chosen("reset", mask)
         own = self.seeds
         if seeds is not None:
             seeds = np.asarray(seeds)
-            if seeds.shape != (self.n,) or seeds.dtype.kind not in "iu":
-                raise errors.CaveError(f"{self.name}: seeds must be {self.n} integers, not {_describe(seeds)}")
+            if seeds.shape != (self.n,) or seeds.dtype.kind not in "iu" or (seeds > _LARGEST).any():
+                given = _describe(seeds) if seeds.dtype.kind not in "iu" else f"{seeds.tolist()}"
+                raise errors.CaveError(f"{self.name}: seeds must be {self.n} integers below 2^63, not {given}")
             own = self.seeds.copy()
             own[rows] = seeds[rows]
         chosen = self._of_rows(factors or {}, rows)
         if not len(rows):
             return
+        before = self.state_dict() if chosen else None
         self.seeds = own
         self.episode[rows] = 0 if seeds is not None else self.episode[rows] + 1
         self._index[rows] = _episode_index(self.seeds[rows], self.episode[rows])
         self.steps[rows] = 0
         self.live[rows] = False
-        self.begin(rows, self._index[rows], chosen or None)
+        try:
+            self.begin(rows, self._index[rows], chosen or None)
+        except errors.CaveError:
+            if before is not None:
+                self.load_state_dict(before)
+            raise
         self.live[rows] = True
 
     def intervene(self, factors: dict[str, np.ndarray], mask=None) -> None:
@@ -327,7 +336,11 @@ class World(abc.ABC):
         if len(rows):
             prefix = "factors."
             factors = {k.removeprefix(prefix): np.asarray(v)[rows] for k, v in state.items() if k.startswith(prefix)}
-            self.begin(rows, self._index[rows], factors)
+            self._restoring = True
+            try:
+                self.begin(rows, self._index[rows], factors)
+            finally:
+                self._restoring = False
         for name in own:
             getattr(self, name)[...] = state[name]
 
@@ -340,16 +353,21 @@ class World(abc.ABC):
             )
         return np.flatnonzero(mask)
 
-    def _of_rows(self, factors: dict, rows: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
+    def _of_rows(self, factors: Mapping, rows: Int64[np.ndarray, " r"]) -> dict[str, np.ndarray]:
         """Factors of some worlds, of those of all."""
-        for name, value in factors.items():
-            if len(np.shape(value)) == 0 or len(value) != self.n:
+        asked = _columns(self.name, factors)
+        for name, value in asked.items():
+            if value.ndim == 0 or len(value) != self.n:
                 raise errors.CaveError(f"{self.name}: factor {name} must have {self.n} rows, one a world")
-        return {name: np.asarray(value)[rows] for name, value in factors.items()}
+        return {name: value[rows] for name, value in asked.items()}
 
     def _checked(self, actions) -> np.ndarray:
         """Actions as an array of `n` rows that the action space holds."""
-        actions, space = np.asarray(actions), self.action_space
+        space = self.action_space
+        try:
+            actions = np.asarray(actions)
+        except ValueError:  # lists of different lengths
+            raise self._refusal(0, f"actions must be {self.n} x {space}, not {actions!r}") from None
         discrete = isinstance(space, spaces.Discrete)
         if actions.shape != (self.n, *space.shape) or actions.dtype.kind not in ("iu" if discrete else "fiu"):
             wanted = f"{self.n} integers below {space.n}" if discrete else f"{self.n} x {space}"
@@ -372,8 +390,12 @@ class World(abc.ABC):
         if len(new):
             ahead = self.episode[new, None] + np.arange(_AHEAD)
             soon = _episode_index(np.repeat(self.seeds[new], _AHEAD), ahead.ravel())
+            try:
+                drawn = self._split.sample(ROOT, soon)
+            except errors.CaveError:  # of one that is still to come, perhaps: it is told when its turn has come
+                return self._split.sample(ROOT, index)
             self._soon[new] = soon.reshape(ahead.shape)
-            for name, value in self._split.sample(ROOT, soon).items():
+            for name, value in drawn.items():
                 if name not in self._ahead:
                     self._ahead[name] = np.zeros((*self._soon.shape, *value.shape[1:]), value.dtype)
                 self._ahead[name][new] = value.reshape(*ahead.shape, *value.shape[1:])
@@ -416,7 +438,8 @@ class World(abc.ABC):
         for count in range(1, _ATTEMPTS + 1):
             # Episodes' indices are hashes of 53 bits, so those of later attempts are nobody else's.
             good, faults = attempt(pending, index[pending] + (count - 1 << 53))
-            if good.all():
+            # What is put back has begun, and may have been changed since into what nobody could begin in.
+            if good.all() or self._restoring:
                 return
             if count == _ATTEMPTS:
                 row = int(np.argmin(good))
@@ -430,6 +453,7 @@ class World(abc.ABC):
 
 
 _ATTEMPTS = 64
+_LARGEST = np.iinfo(np.int64).max
 _AHEAD, _FEW = 16, 16
 """How many episodes of a world scenes are drawn for at once, and for how many worlds."""
 _KEY = seeds.derive(ROOT, "index")
@@ -442,8 +466,31 @@ def _episode_index(seed: Int64[np.ndarray, " b"], count: Int64[np.ndarray, " b"]
     return (seeds.uniform(_KEY, first + count, 1, stream=1)[:, 0] * 2.0**53).astype(np.int64)
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _two(name: str, size: Any) -> tuple[int, int]:
+    """Height and width of pictures."""
+    if not isinstance(size, Iterable) or len(sides := tuple(size)) != 2 or not all(map(_whole, sides)):
+        raise errors.CaveError(f"{name}: size must be two integers, height and width, not {size!r}", errors.USAGE)
+    if min(sides) < 1:
+        raise errors.CaveError(f"{name}: pictures must have at least one pixel, not {size}", errors.USAGE)
+    return int(sides[0]), int(sides[1])
+
+
 def _describe(array: np.ndarray) -> str:
     return f"{array.dtype} of shape {array.shape}"
+
+
+def _columns(name: str, factors: Any) -> dict[str, np.ndarray]:
+    """Factors that somebody asks for, as arrays."""
+    if not isinstance(factors, Mapping):
+        raise errors.CaveError(f"{name}: factors must be a dict of names and values, not {factors!r}", errors.USAGE)
+    try:
+        return {factor: np.asarray(value) for factor, value in factors.items()}
+    except ValueError:  # lists of different lengths
+        raise errors.CaveError(f"{name}: factors must be numbers or arrays, not {factors!r}", errors.USAGE) from None
 
 
 def module(name: str) -> ModuleType:
@@ -453,6 +500,14 @@ def module(name: str) -> ModuleType:
         errors.CaveError: there is no such environment.
     """
     return plugins.load("envs", name, "environment")
+
+
+def _configured(env: ModuleType, name: str, config: Any) -> Any:
+    """The options of an environment: its `Config`, or its defaults for None."""
+    if config is not None and not isinstance(config, env.Config):
+        told = f"{name}: config must be an envs.{name}.Config, or None for its defaults, not {config!r}"
+        raise errors.CaveError(told, errors.USAGE)
+    return env.Config() if config is None else config
 
 
 def make(
@@ -476,10 +531,13 @@ def make(
         size: Height and width of pictures; None for the config's.
 
     Raises:
-        errors.CaveError: there is no such environment, split or sensor.
+        errors.CaveError: there is no such environment, split or sensor, or an argument is of another kind.
     """
     env = module(name)
-    return env.World(env.Config() if config is None else config, n, split, seed, tuple(sensors), size)
+    if isinstance(sensors, str) or not isinstance(sensors, Iterable):
+        told = f"{name}: sensors must be a tuple of names, as ('image',), not {sensors!r}"
+        raise errors.CaveError(told, errors.USAGE)
+    return env.World(_configured(env, name, config), n, split, seed, tuple(sensors), size)
 
 
 def stream(
@@ -516,7 +574,8 @@ def stream(
         scripted_share: How likely an episode of the player "mixed" is a scripted one.
 
     Raises:
-        errors.CaveError: there is no such environment, or it does not offer such a stream; what would fit is named.
+        errors.CaveError: there is no such environment, or it does not offer such a stream; what would fit is named. Or an
+            argument is of another kind.
     """
     env = module(name)
     if kind not in env.STREAMS:
@@ -525,7 +584,16 @@ def stream(
         raise errors.CaveError(
             f"environment {name!r} offers no stream {kind!r}: it offers {', '.join(env.STREAMS)}{fits}", errors.USAGE
         )
-    config = env.Config() if config is None else config
+    config, size = _configured(env, name, config), _two(name, size)
+    counts = {"batch size": batch_size, "views": views, "length": length, "points": points}
+    for what, count in counts.items():
+        if not _whole(count) or count < 1:
+            told = f"a stream's {what} must be an integer of at least 1, not {count!r}"
+            raise errors.CaveError(told, errors.USAGE)
+    if not _whole(seed):
+        raise errors.CaveError(f"a stream's seed must be an integer, not {seed!r}", errors.USAGE)
+    if device not in ("cpu", "cuda"):
+        raise errors.unknown("device", device, ("cpu", "cuda"))
     drawn = getattr(plugins.load("envs.streams", kind.lower(), "stream"), kind)
     if kind == "Images":
         return drawn(name, config, split, seed, batch_size, size, device)
@@ -619,13 +687,13 @@ class Env(gym.Env):
         """
         super().reset(seed=seed)
         factors = _checked_options(options, {"factors"}).get("factors")
-        factors = factors and {name: np.asarray(value)[None] for name, value in factors.items()}
+        factors = None if factors is None else self._alone(factors)
         self.world.reset(None, None if seed is None else np.array([seed]), factors)
         return self._seen(), _row(self.world.facts())
 
     def step(self, action) -> tuple[dict, float, bool, bool, dict]:
         """Move by one step."""
-        reward, terminated, truncated = self.world.step(np.asarray(action)[None])
+        reward, terminated, truncated = self.world.step([action])
         over = bool(terminated[0] or truncated[0])
         info = _row(self.world.facts()) if over else {}
         return self._seen(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
@@ -635,8 +703,12 @@ class Env(gym.Env):
 
         Through Gymnasium's wrappers it is reached as `env.unwrapped.intervene`.
         """
-        self.world.intervene({name: np.asarray(value)[None] for name, value in factors.items()})
+        self.world.intervene(self._alone(factors))
         return self._seen(), _row(self.world.facts())
+
+    def _alone(self, factors: dict) -> dict[str, np.ndarray]:
+        """Factors of the only world, with the axis of worlds."""
+        return {name: value[None] for name, value in _columns(self.world.name, factors).items()}
 
     def _seen(self) -> dict[str, np.ndarray]:
         sensed = self.world.observe()
@@ -724,6 +796,9 @@ def _masked(tree: dict, mask: np.ndarray) -> dict:
 
 
 def _checked_options(options: dict | None, accepted: set[str]) -> dict:
+    if not isinstance(options or {}, Mapping):
+        told = f"reset options must be a dict with any of {', '.join(sorted(accepted))}, not {options!r}"
+        raise errors.CaveError(told, errors.USAGE)
     for name in options or {}:
         if name not in accepted:
             raise errors.unknown("reset option", name, accepted)

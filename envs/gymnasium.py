@@ -43,7 +43,7 @@ from jaxtyping import Float32, Int
 
 import envs
 import scenes
-from envs import registered
+from envs import interventions, registered
 from envs.physics import mujoco as models
 from envs.physics import screen
 from envs.registered import bodies, moments, objects, tasks
@@ -214,12 +214,8 @@ class World(envs.World):
     def begin(self, rows, index, factors):
         """Put worlds where Gymnasium's environment begins with the seed that `start` says."""
         drawn = self._split.sample(envs.ROOT, index)
-        for name, value in (factors or {}).items():
-            if name not in self._factors:
-                raise errors.unknown("factor of gymnasium", name, self._factors)
-            if value.shape != index.shape or not ((value >= 0) & (value < 1)).all():
-                raise errors.CaveError(f"gymnasium: factor {name} must be a number in [0, 1), not {value.tolist()}")
-            drawn[name] = value.astype(drawn[name].dtype)
+        limits = {"start": (0.0, 1.0), "n_objects": (0, 0)}
+        drawn |= interventions.checked("gymnasium", factors or {}, drawn, limits)
         for name, value in drawn.items():
             self._factors[name][rows] = value
         self._worlds.begin(rows, np.floor(drawn["start"] * 2.0**53).astype(np.int64))

@@ -222,7 +222,6 @@ class World(envs.World):
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer") if self._drawn else None
         self._handle: Any = None
         self._layout = np.zeros((n, family.FIRST_OBJECT + k + 2), bool)
-        self._restoring = False
         self.qpos, self.qvel = np.zeros((n, 2 + 7 * k)), np.zeros((n, 2 + 6 * k))
         tables.poses(self.qpos)[:] = tables.parked(k)
         self.target, self.action = np.zeros(n, np.int64), np.zeros((n, 2), np.float32)
@@ -406,11 +405,3 @@ class World(envs.World):
         bodies = tables.poses(self.qpos)[..., :2]
         step = pushing.play(self.qpos[:, :2], bodies, rims, self.target, self._goals(), self.config.stride)
         return (step / self.config.stride).astype(np.float32)
-
-    def load_state_dict(self, state):
-        """Put back what `state_dict` gave."""
-        self._restoring = True
-        try:
-            super().load_state_dict(state)
-        finally:
-            self._restoring = False

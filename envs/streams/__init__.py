@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 import scenes
-from scenes.kit import errors, plugins, seeds
+from scenes.kit import plugins, seeds
 
 LAPSE = 32
 """Most random actions before a moment of play."""
@@ -58,8 +58,6 @@ class Camera:
     """Pictures of changing batches of scenes, through one renderer handle that is kept between calls."""
 
     def __init__(self, env: ModuleType, config: Any, size: tuple[int, int], device: str):
-        if min(size) < 1:
-            raise errors.CaveError(f"pictures must have at least one pixel, not {size[0]} x {size[1]}", errors.USAGE)
         self._renderer = plugins.load("scenes.renderers", config.renderer, "renderer")
         self._env, self._size, self._look = env, size, config.look
         self._on_card = device == "cuda" and config.renderer == "raycast"
@@ -95,12 +93,6 @@ class Camera:
             if why:
                 print(f"the processor draws the pictures: {why}", file=sys.stderr, flush=True)
         return load(device="cuda" if self._on_card else "cpu")
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Refuse a batch without rows."""
-    if batch_size < 1:
-        raise errors.CaveError(f"a stream's batch size must be at least 1, not {batch_size}", errors.USAGE)
 
 
 def scene_indices(step: int, batch_size: int) -> Any:

@@ -41,12 +41,12 @@ class Episodes:
         player: str,
         scripted_share: float,
     ):
-        streams.check_batch_size(min(batch_size, length))
+        player = str(player)
         if player not in PLAYERS and "/" not in player and not Path(player).is_dir():
             known = errors.unknown("player", player, PLAYERS)
             raise errors.CaveError(f"{known}; or give a folder that agents.record wrote", errors.USAGE)
-        if not 0 <= scripted_share <= 1:
-            raise errors.CaveError(f"a stream's scripted share must be 0 to 1, not {scripted_share}", errors.USAGE)
+        if not isinstance(scripted_share, (int, float)) or not 0 <= scripted_share <= 1:
+            raise errors.CaveError(f"a stream's scripted share must be 0 to 1, not {scripted_share!r}", errors.USAGE)
         self._player, self._key, self._share = player, seeds.derive(seed, "episodes", env), scripted_share
         # The world moves while a batch is drawn: two threads must not draw from it at once.
         self._lock = threading.Lock()

@@ -33,7 +33,6 @@ class Geometry:
         device: str,
     ):
         self._env, self._config, self._seed = envs.module(env), config, seed
-        streams.check_batch_size(min(batch_size, views))
         if points < 2:
             raise errors.CaveError(f"a stream's points must be at least 2, not {points}", errors.USAGE)
         self._points, self._key = points, seeds.derive(seed, "geometry", env, split)

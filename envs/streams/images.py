@@ -18,7 +18,6 @@ class Images:
         self, env: str, config: Any, split: str, seed: int, batch_size: int, size: tuple[int, int], device: str
     ):
         self._env, self._config, self._seed = envs.module(env), config, seed
-        streams.check_batch_size(batch_size)
         self._world = self._camera = None
         self.spec = streams.Spec(
             kind="Images", env=env, split=split, batch_size=batch_size,

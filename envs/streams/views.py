@@ -25,7 +25,6 @@ class Views:
         device: str,
     ):
         self._env, self._config, self._seed = envs.module(env), config, seed
-        streams.check_batch_size(min(batch_size, views))
         self._camera = streams.Camera(self._env, config, size, device)
         self.spec = streams.Spec(
             kind="Views", env=env, split=split, batch_size=batch_size, views=views,

@@ -238,6 +238,8 @@ def test_slips_are_answered(name):
     with pytest.raises(errors.CaveError, match="at least 1"):
         envs.make(name, n=0)
     world = envs.make(name, tiny(name), 2, sensors=CHEAP)
+    with pytest.raises(errors.CaveError, match="below 2\\^63"):
+        world.reset(seeds=np.full(2, 2**63, np.uint64))
     with pytest.raises(errors.CaveError, match="2 booleans"):
         world.reset(np.array([1, 0]))
     with pytest.raises(errors.CaveError, match="2 integers"):
@@ -368,6 +370,105 @@ def test_an_intervention_is_refused_or_changes_what_it_says_and_no_more(name):
     with pytest.raises(errors.CaveError, match="3 booleans"):
         world.intervene(factors, np.ones(2, bool))
     assert same(before, world.state_dict()) and same(seen, world.observe())
+
+
+def test_a_reset_that_is_refused_changes_nothing(name):
+    """Neither states nor counters, nor what is random, nor what is seen; whichever worlds were meant."""
+    world = envs.make(name, tiny(name), 3, seed=4, sensors=envs.SENSORS)
+    world.reset()
+    for _ in range(4):
+        world.step(world.random())
+    before, seen, factors = world.state_dict(), world.observe(), world.factors()
+    slips = [{"nonsense": np.zeros(3)}]
+    slips += [{key: np.full(value.shape, np.nan)} for key, value in factors.items()]
+    slips += [{key: value[..., None]} for key, value in factors.items()]
+    slips += [{key: np.full(value.shape, "red")} for key, value in factors.items()]
+    slips += [{"n_objects": np.full(3, 10**6)}]
+    for slip in slips:
+        for mask, own in ((None, None), (np.array([False, True, False]), world.seeds + 9)):
+            with pytest.raises(errors.CaveError, match="factor") as caught:
+                world.reset(mask, own, slip)
+            assert "\n" not in str(caught.value)
+            assert same(before, world.state_dict()) and world.live.all()
+    assert same(seen, world.observe())
+    fresh = envs.make(name, tiny(name), 3, seed=99, sensors=envs.SENSORS)
+    fresh.load_state_dict(before)
+    for a, b in zip(history(world, 6, resets={2: 1}), history(fresh, 6, resets={2: 1})):
+        assert all(same(x, y) for x, y in zip(a, b))
+
+
+KINDS_OF_SLIP = """
+import envs
+from scenes.kit import errors
+
+tiny = envs.module("rooms").Config.tiny()
+stream = lambda **slip: envs.stream(**{
+    "name": "rooms", "config": tiny, "kind": "Episodes", "split": "train", "seed": 0, "batch_size": 2, "size": (8, 8)
+} | slip)
+env = envs.single("rooms", tiny, sensors=("pose",))
+env.reset(seed=0)
+for call in (
+    lambda: envs.make("rooms", tiny, n=1.5),
+    lambda: envs.make("rooms", tiny, seed=1.5),
+    lambda: envs.make("rooms", tiny, seed=2**63),
+    lambda: envs.make("rooms", tiny, size=64),
+    lambda: envs.make("rooms", tiny, size=(8, 8.5)),
+    lambda: envs.make("rooms", tiny, sensors="image"),
+    lambda: envs.make("rooms", {"side": 8}),
+    lambda: stream(batch_size=1.5),
+    lambda: stream(views=0),
+    lambda: stream(length=0),
+    lambda: stream(seed=1.5),
+    lambda: stream(size=(8,)),
+    lambda: stream(config=3),
+    lambda: stream(device="gpu"),
+    lambda: stream(player=None),
+    lambda: stream(scripted_share="half"),
+    lambda: env.reset(options=3),
+    lambda: env.reset(options={"factors": 3}),
+    lambda: env.reset(options={"factors": {"hue": [[1, 2], [3]]}}),
+    lambda: env.intervene(None),
+    lambda: env.intervene({"hue": [[1, 2], [3]]}),
+    lambda: env.step([[1, 2], [3]]),
+):
+    try:
+        call()
+        print("was taken")
+    except errors.CaveError as error:
+        print(error)
+"""
+
+
+def test_arguments_of_another_kind_are_answered_in_one_line():
+    """In a process of its own: here annotations are checked, which elsewhere they are not."""
+    told = subprocess.run([sys.executable, "-c", KINDS_OF_SLIP], stdout=subprocess.PIPE, text=True, check=True).stdout
+    wanted = [
+        "worlds must be an integer of at least 1, not 1.5",
+        "seed must be an integer below 2^63, not 1.5",
+        "seed must be an integer below 2^63, not 9223372036854775808",
+        "size must be two integers, height and width, not 64",
+        "size must be two integers, height and width, not (8, 8.5)",
+        "sensors must be a tuple of names",
+        "config must be an envs.rooms.Config, or None for its defaults, not {'side': 8}",
+        "batch size must be an integer of at least 1, not 1.5",
+        "views must be an integer of at least 1, not 0",
+        "length must be an integer of at least 1, not 0",
+        "seed must be an integer, not 1.5",
+        "size must be two integers, height and width, not (8,)",
+        "config must be an envs.rooms.Config",
+        "unknown device 'gpu': choose from cpu, cuda",
+        "unknown player 'None': choose from mixed, random, scripted",
+        "scripted share must be 0 to 1, not 'half'",
+        "reset options must be a dict with any of factors, not 3",
+        "rooms: factors must be a dict of names and values, not 3",
+        "rooms: factors must be numbers or arrays",
+        "rooms: factors must be a dict of names and values, not None",
+        "rooms: factors must be numbers or arrays",
+        "rooms, world 0 (seed 0, episode 0, step 0): actions must be",
+    ]
+    assert len(told.splitlines()) == len(wanted)
+    for line, part in zip(told.splitlines(), wanted):
+        assert part in line
 
 
 @pytest.mark.parametrize("kind", ["Images", "Views", "Episodes", "Geometry"])

@@ -170,8 +170,10 @@ def test_ids_that_cannot_be_used_are_refused_in_one_line():
         assert "\n" not in str(caught.value)
     with pytest.raises(errors.CaveError, match=r"unknown sensor of gymnasium 'depth'"):
         worlds("CartPole-v1", sensors=("depth",))
-    with pytest.raises(errors.CaveError, match="start must be a number in"):
+    with pytest.raises(errors.CaveError, match="start must be a number from 0 to 1, not 1.5"):
         worlds("CartPole-v1").reset(factors={"start": np.full(3, 1.5)})
+    with pytest.raises(errors.CaveError, match="start of a world must be finite numbers"):
+        worlds("CartPole-v1").reset(factors={"start": np.full(3, "soon")})
 
 
 @pytest.mark.parametrize("env_id", ["Ant-v5", "CartPole-v1", "FrozenLake-v1"])
