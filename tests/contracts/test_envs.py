@@ -397,6 +397,29 @@ def test_a_reset_that_is_refused_changes_nothing(name):
         assert all(same(x, y) for x, y in zip(a, b))
 
 
+def test_a_scene_that_cannot_be_drawn_is_told_when_its_turn_has_come():
+    """Though scenes of several episodes are drawn at once."""
+    world = envs.make("rooms", tiny("rooms"), 2, sensors=CHEAP)
+    turns = []
+    for _ in range(6):
+        world.reset()
+        turns.append(int(world.scene_index()[1]))
+
+    class Fussy(type(world._split)):
+        def sample(self, seed, index):
+            if np.isin(index, turns[4]).any():
+                raise errors.CaveError("no way to place objects")
+            return super().sample(seed, index)
+
+    split = world._split
+    world = envs.make("rooms", tiny("rooms"), 2, sensors=CHEAP)
+    world._split = Fussy(**{field.name: getattr(split, field.name) for field in dataclasses.fields(split)})
+    for _ in range(4):
+        world.reset()
+    with pytest.raises(errors.CaveError, match="no way to place"):
+        world.reset()
+
+
 KINDS_OF_SLIP = """
 import envs
 from scenes.kit import errors

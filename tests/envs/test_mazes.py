@@ -375,3 +375,26 @@ def test_options_out_of_range_are_answered():
     object.__setattr__(config, "goal", "color")  # past the annotations, which the tests check as well
     with pytest.raises(errors.CaveError, match="did you mean 'colour'"):
         config.__post_init__()
+
+
+def test_a_maze_in_which_nobody_could_begin_is_put_back_all_the_same():
+    """One landmark alone has its colour, and from every cell that is free it is a step away."""
+    world = world_of(64, "more-objects", cells=(3, 3))
+    factors = world.factors()
+    row = int(np.argmax(factors["n_objects"]))
+    target = world.target[row]
+    assert factors["n_objects"][row] == 5
+    factors["hue"][row] = np.where(np.arange(5) == target, 0.6, 0.1)
+    spots = np.insert([(0, 0), (0, 2), (2, 0), (2, 2)], target, (1, 1), axis=0)
+    factors["east"][row], factors["north"][row] = (spots.T + 0.5) / 3
+    only = np.arange(64) == row
+    world.intervene(factors, only)
+    state = world.state_dict()
+    other = world_of(64, "more-objects", 5, cells=(3, 3))
+    other.load_state_dict(state)
+    assert (other.position[row] == world.position[row]).all() and other.target[row] == target
+    for name in STATE:
+        assert (world.observe()[name] == other.observe()[name]).all()
+    with pytest.raises(errors.CaveError, match="no cell to begin in"):
+        world.reset(only, factors=factors)
+    assert all((value == state[name]).all() for name, value in world.state_dict().items())
