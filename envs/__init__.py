@@ -148,7 +148,7 @@ class World(abc.ABC):
         self.live, self.cut = np.zeros((2, n), bool)
         self._factors: dict[str, np.ndarray] = {}
         self._soon, self._ahead = np.full((n, _AHEAD), -1), {}
-        self._restoring = False
+        self._restoring = self._ended = False
 
     @abc.abstractmethod
     def begin(self, rows: Int64[np.ndarray, " r"], index: Int64[np.ndarray, " r"], factors: dict | None) -> None:
@@ -189,6 +189,11 @@ class World(abc.ABC):
             f"{self.name} cannot change factors while an episode runs: give them to reset", errors.USAGE
         )
 
+    def close(self) -> None:
+        """Let go of processes and threads, if there are any; these worlds are then of no more use. Twice is no fault."""
+        self.live[...] = False
+        self._ended = True
+
     def scene_index(self) -> Int64[np.ndarray, " b"]:
         """Where each world's episode looks for its scene, among those of (its split, `ROOT`): a 53-bit hash of the
         world's seed and episode. Not to be written to."""
@@ -208,6 +213,7 @@ class World(abc.ABC):
             errors.CaveError: an array has another shape; a factor is unknown, of another shape or out of range; the scene
                 cannot be as it is asked for. Where factors were given, nothing has changed.
         """
+        self._open()
         rows = self._chosen("reset", mask)
         own = self.seeds
         if seeds is not None:
@@ -261,6 +267,7 @@ class World(abc.ABC):
                 of range or not finite. Environment, world, seed and step are named, and nothing has moved.
         """
         if not self.live.all():
+            self._open()
             what = "has not begun" if self.episode[np.argmin(self.live)] < 0 else "is over"
             raise self._refusal(int(np.argmin(self.live)), f"its episode {what}; call reset first")
         reward, terminated = self.advance(self._checked(actions))
@@ -324,6 +331,7 @@ class World(abc.ABC):
         Raises:
             errors.CaveError: an array is missing or has another shape.
         """
+        self._open()
         own = ("seeds", "episode", "steps", "live", *self.STATE)
         for name in own:
             have = getattr(self, name)
@@ -343,6 +351,14 @@ class World(abc.ABC):
                 self._restoring = False
         for name in own:
             getattr(self, name)[...] = state[name]
+
+    def __reduce__(self):
+        """Copied and pickled as what it was made of and its state: simulators and renderers are made anew."""
+        return _again, (self.name, self.config, self.n, self.split, self.sensors, self.size, self.state_dict())
+
+    def _open(self) -> None:
+        if self._ended:
+            raise errors.CaveError(f"{self.name}: these worlds are closed; make others")
 
     def _chosen(self, what: str, mask: Any) -> Int64[np.ndarray, " r"]:
         """The worlds that a mask means, rising; None means all."""
@@ -540,6 +556,13 @@ def make(
     return env.World(_configured(env, name, config), n, split, seed, tuple(sensors), size)
 
 
+def _again(name: str, config: Any, n: int, split: str, sensors: tuple[str, ...], size: Any, state: dict) -> World:
+    """A copy of worlds."""
+    world = make(name, config, n, split, 0, sensors, size)
+    world.load_state_dict(state)
+    return world
+
+
 def stream(
     name: str,
     config: Any,
@@ -662,6 +685,10 @@ class VectorEnv(gym.vector.VectorEnv):
         sensed = self.world.observe()
         return {sensor: sensed[sensor] for sensor in self.single_observation_space}
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let go of what the worlds hold."""
+        self.world.close()
+
     def render(self) -> tuple[np.ndarray, ...] | None:
         """What each world's eye sees, uint8 h w 3; None without a render mode."""
         return tuple(_eyes(self.world)) if self.render_mode else None
@@ -713,6 +740,10 @@ class Env(gym.Env):
     def _seen(self) -> dict[str, np.ndarray]:
         sensed = self.world.observe()
         return {sensor: sensed[sensor][0].copy() for sensor in self.observation_space}
+
+    def close(self) -> None:
+        """Let go of what the world holds."""
+        self.world.close()
 
     def render(self) -> np.ndarray | None:
         """What the eye sees, uint8 h w 3; None without a render mode."""

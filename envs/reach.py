@@ -307,6 +307,11 @@ class World(envs.World):
         """The scenes as they are now."""
         return family.build(self.config.scenery, self._factors, self._posture)
 
+    def close(self):
+        """End the simulator's processes or threads."""
+        super().close()
+        self._arms.close()
+
     def facts(self):
         """`factors`, the joints among them where the episode began; `success`, whether the ball was reached."""
         factors = {name: value.copy() for name, value in self._factors.items()}

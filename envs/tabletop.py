@@ -392,6 +392,11 @@ class World(envs.World):
         """The scenes as they are now."""
         return pushing.shown(self.config, self._factors, self.qpos)
 
+    def close(self):
+        """End the simulator's processes, if there are any."""
+        super().close()
+        self.table.close()
+
     def facts(self):
         """`factors`, of which x, y and yaw are those from which bodies began; `target`, which body is wanted; `success`;
         `fallen`, whether a body fell off the table."""

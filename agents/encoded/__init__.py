@@ -136,7 +136,8 @@ class EncodedVecEnv(VecEnv):
         self.finished.clear()
 
     def close(self) -> None:
-        """Nothing to close: worlds are arrays."""
+        """Let go of what the worlds hold."""
+        self.world.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of this environment, once per world asked for."""

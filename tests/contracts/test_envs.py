@@ -1,8 +1,10 @@
 """Every environment keeps the promises of its package."""
 
+import copy
 import dataclasses
 import json
 import os
+import pickle
 import runpy
 import subprocess
 import sys
@@ -174,6 +176,25 @@ def test_a_state_put_back_continues_exactly(name):
         short.load_state_dict(state)
     with pytest.raises(errors.CaveError, match="nothing"):
         world.load_state_dict({key: value for key, value in state.items() if key != "steps"})
+
+
+def test_copies_go_on_by_themselves_and_closed_worlds_no_more(name):
+    world = envs.make(name, tiny(name), seed=3, sensors=CHEAP)
+    world.reset()
+    history(world, 5)
+    state = world.state_dict()
+    copies = [copy.deepcopy(world), pickle.loads(pickle.dumps(world))]  # noqa: S301 -- bytes of our own
+    told = [history(one, 4) for one in copies]
+    assert same(state, world.state_dict()), "a copy shares memory"
+    for a, b, c in zip(history(world, 4), *told, strict=True):
+        assert all(same(x, y) and same(x, z) for x, y, z in zip(a, b, c))
+    for one in (envs.Env(copies[0]), envs.VectorEnv(copies[1])):
+        one.close()
+        one.close()
+        for call in (one.reset, lambda one=one: one.step(one.action_space.sample())):
+            with pytest.raises(errors.CaveError, match=f"{name}: these worlds are closed; make others"):
+                call()
+    world.step(world.random())
 
 
 def test_observations_lie_in_their_space(name):

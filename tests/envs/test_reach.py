@@ -197,3 +197,14 @@ def test_learners_may_look_from_where_the_environment_does():
     np.testing.assert_allclose(np.hypot(*tour[:, :2].T), family.RING[0], rtol=1e-5)
     np.testing.assert_allclose(tour[:, 2], ring[0, 0, 2], rtol=1e-5)
     np.testing.assert_allclose(tour[:, 4], ring[0, 0, 4], rtol=1e-5)
+
+
+def test_to_close_the_face_ends_the_workers():
+    pytest.importorskip("pybullet")
+    made = envs.make("reach", reach.Config(simulator="pybullet"), sensors=("state",))
+    processes = [worker.process for worker in made._arms._pool._workers]
+    assert all(process.poll() is None for process in processes)
+    env = envs.Env(made)
+    env.close()
+    assert all(process.poll() is not None for process in processes)
+    env.close()
