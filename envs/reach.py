@@ -131,6 +131,7 @@ def views(
     config: Config, split: str, seed: int, index: Int[np.ndarray, " b"], n_views: int
 ) -> tuple[scenes.Scenes, Float32[np.ndarray, "b {n_views} 5"]]:
     """Arms `index` of (split, seed) as episodes begin, and `n_views` poses from which learners see them: a pure function."""
+    simulators.check(split)
     known = splits(config)
     if split not in known:
         raise errors.unknown("split", split, known)
@@ -162,6 +163,7 @@ class World(envs.World):
     def __init__(
         self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
     ):
+        simulators.check(split)
         self._split, size = envs.settle("reach", splits(config), split, size, config.image_size)
         self._far = 2 * family.SIDE
         ends = np.array([4.0, 4.0, 5.0, 3.2, 1.6], np.float32)

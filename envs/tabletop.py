@@ -171,6 +171,7 @@ def views(
 ) -> tuple[scenes.Scenes, Float32[np.ndarray, "b {n_views} 5"]]:
     """Tables `index` of (split, seed) as episodes begin on them, and `n_views` poses on the ring around each: a pure
     function. Bodies fall in MuJoCo, whichever simulator moves them later."""
+    simulators.check(split)
     known, _ = envs.settle("tabletop", splits(config), split, None, config.image_size)
     refusal = lambda row, why: errors.CaveError(f"tabletop: scene {index[row]} of split {split!r} has {why}")
     batch = pushing.still(config, known, seed, np.asarray(index, np.int64), refusal)
@@ -200,6 +201,7 @@ class World(envs.World):
     def __init__(
         self, config: Config, n: int, split: str, seed: int, sensors: tuple[str, ...], size: tuple[int, int] | None
     ):
+        simulators.check(split)
         self._split, size = envs.settle("tabletop", splits(config), split, size, config.image_size)
         self._k = k = self._split.objects.width
         n_name = 3 if config.goal == "colour" else len(family.SHAPES)

@@ -286,10 +286,12 @@ def world(system: System, module: str) -> type[envs.World]:
 
         def advance(self, actions):
             """Let time pass."""
-            self.action[...] = 1
-            fine = hamiltonian.advance(system.law, system.n, self._parameters(), self.y, float(self.config.time_step))
+            y = self.y.copy()  # so that no world has moved where one cannot
+            fine = hamiltonian.advance(system.law, system.n, self._parameters(), y, float(self.config.time_step))
             if not fine.all():
-                raise self._refusal(int(np.argmin(fine)), "bodies have met at a point, after which there is no law")
+                told = "bodies have met at a point, after which there is no law; reset this world"
+                raise self._refusal(int(np.argmin(fine)), told)
+            self.y[...], self.action[...] = y, 1
             return np.zeros(self.n, np.float32), np.zeros(self.n, bool)
 
         def read(self, rows):

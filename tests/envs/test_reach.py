@@ -185,6 +185,11 @@ def test_the_other_simulator_is_a_split_where_it_is_installed(monkeypatch):
     assert "other-simulator" not in reach.splits(reach.Config())
     with pytest.raises(errors.CaveError, match="needs PyBullet"):
         world(simulator="pybullet")
+    for name in ("reach", "tabletop"):
+        with pytest.raises(errors.CaveError, match="the split 'other-simulator' needs PyBullet: pip install"):
+            envs.make(name, split="other-simulator")
+        with pytest.raises(errors.CaveError, match="the split 'other-simulator' needs PyBullet: pip install"):
+            envs.stream(name, None, "Views", "other-simulator", 0, 2, (8, 8))
 
 
 def test_learners_may_look_from_where_the_environment_does():
