@@ -25,11 +25,11 @@ Observations (choose with `sensors`):
     goal               of goal-finding, the goal's x and y; of sorting, x and y of every colour's place, in the order of
                        `scenes.sprites.COLOURS`; else without numbers
     action             the action before
-    state              of every sprite, targets first, or those of each colour together in the order of `scenes.sprites.
-                       COLOURS`, else from the lowest to the topmost: presence; x, y; sine, cosine of its hue; saturation,
-                       value; size; sine, cosine of its yaw; how many lie below it, as a share of the most there are; the
-                       way along x and y to where it is wanted, or in clustering to the middle of its colour's sprites,
-                       zeros for sprites of no concern; its shape, one-hot. Zeros for those there are not
+    state              25 numbers of every sprite, targets first, or those of each colour together in the order of
+                       `scenes.sprites.COLOURS`, else from the lowest to the topmost: presence; x, y; sine, cosine of its
+                       hue; saturation, value; size; sine, cosine of its yaw; how many lie below it, as a share of the most
+                       there are; the way along x and y to where it is wanted, or in clustering to the middle of its colour's
+                       sprites, zeros for sprites of no concern; its shape, one-hot. Zeros for those there are not
 
 Reward, every step, after the motion (Spriteworld's `FindGoalPosition`, `MetaAggregated` and `Clustering`):
     goal-finding  50 * sum over targets of (0.075 - distance to the goal)
