@@ -11,7 +11,8 @@ What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (w
 and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of meshes
 that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light
 that goes with a camera. What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images
-on other geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights, skins and tendons.
+on other geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights; sites, tendons, skins
+and flexes.
 Where lights add up to more than white, MuJoCo's pictures on meshes are darker: it clips light before it lays them on. A
 model that shows a signed distance field is refused. Meshes, height fields and images are those that the model had when its
 `Stage` was made.
@@ -131,14 +132,19 @@ class Stage:
         """Copies of what a picture depends on, of one `MjData` or several, whose kinematics are up to date."""
         states = [states] if isinstance(states, mujoco.MjData) else list(states)
         model, n = self.model, len(self.geoms)
-        matrices = np.array([data.geom_xmat[self.geoms] for data in states]).reshape(len(states) * n, 9)
         stack = lambda name, *shape: np.array([getattr(data, name) for data in states]).reshape(len(states), *shape)
-        return States(
-            np.array([data.geom_xpos[self.geoms] for data in states], np.float32).reshape(len(states), n, 3),
-            quaternions(matrices.reshape(-1, 3, 3)).reshape(len(states), n, 4),
-            stack("light_xpos", model.nlight, 3), stack("light_xdir", model.nlight, 3),
-            stack("cam_xpos", model.ncam, 3), stack("cam_xmat", model.ncam, 3, 3),
-        )  # fmt: skip
+        try:
+            matrices = np.array([data.geom_xmat[self.geoms] for data in states]).reshape(len(states) * n, 9)
+            return States(
+                np.array([data.geom_xpos[self.geoms] for data in states], np.float32).reshape(len(states), n, 3),
+                quaternions(matrices.reshape(-1, 3, 3)).reshape(len(states), n, 4),
+                stack("light_xpos", model.nlight, 3), stack("light_xdir", model.nlight, 3),
+                stack("cam_xpos", model.ncam, 3), stack("cam_xmat", model.ncam, 3, 3),
+            )  # fmt: skip
+        except (IndexError, ValueError):
+            raise errors.CaveError(
+                "these data are of another model: give a mujoco.MjData of the one that is drawn", errors.USAGE
+            ) from None
 
     def to_scenes(self, states: States, cameras: scenes.Cameras | None = None) -> scenes.Scenes:
         """A scene for each state.
@@ -221,7 +227,7 @@ class Stage:
                 return self.cameras(states, height, width, int(camera.fixedcamid))
             if camera.type != int(kinds.mjCAMERA_FREE):
                 raise errors.CaveError(
-                    "an MjvCamera that tracks needs a simulation: name one of the model's, or a free one"
+                    "an MjvCamera that tracks needs a simulation: give it to a Renderer, name one of the model's, or a free one"
                 )
             free = camera
         else:
@@ -248,18 +254,36 @@ class Stage:
                 names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_CAMERA, i) or str(i) for i in range(model.ncam)]
                 raise errors.unknown("camera", camera, names)
             return number
-        if not -1 <= camera < model.ncam:
-            raise errors.CaveError(f"camera is {camera}, wanted -1 (free) to {model.ncam - 1}", errors.USAGE)
-        return camera
+        if not isinstance(camera, int | np.integer) or not -1 <= camera < model.ncam:
+            raise errors.CaveError(
+                f"camera is {camera}, wanted a name, -1 (free) to {model.ncam - 1}, or a mujoco.MjvCamera", errors.USAGE
+            )
+        return int(camera)
+
+
+_EDITED = (
+    "geom_type", "geom_dataid", "geom_size", "geom_group", "geom_rgba", "geom_matid", "mat_rgba", "mat_texid", "mat_texrepeat",
+    "mat_texuniform", "light_active", "light_type",
+)  # fmt: skip
+"""Arrays of a model on which its looks depend, and which programs change between one picture and the next."""
+_EXTRAS = np.array(mujoco.MjvOption().flags)
+"""What MuJoCo draws beside geoms unless told otherwise."""
+_NEEDED = [int(mujoco.mjtVisFlag.mjVIS_TEXTURE), int(mujoco.mjtVisFlag.mjVIS_STATIC)]
 
 
 class Renderer:
     """Pictures of one model, with the methods of `mujoco.Renderer`.
 
+    What differs: the size has no frame buffer to fit in; the depth of nothing is infinite, where MuJoCo gives that of its
+    far plane; of a `scene_option` the groups of geoms count, and one that asks for decorations is refused; there is no
+    `scene` to put geoms in. Beside that, what this module's docstring says is not kept.
+
     Args:
         model: A `mujoco.MjModel`.
         height: Of the pictures.
         width: Of the pictures.
+        max_geom: Of no use here, as is the next: they are taken so that a call stays as it is.
+        font_scale: Of letters, which are not drawn.
         shadows: Whether lights cast hard shadows.
         supersample: Rays per pixel each way.
 
@@ -268,24 +292,56 @@ class Renderer:
     """
 
     def __init__(
-        self, model: mujoco.MjModel, height: int = 240, width: int = 320, shadows: bool = False, supersample: int = 2
+        self,
+        model: mujoco.MjModel,
+        height: int = 240,
+        width: int = 320,
+        max_geom: int | None = None,
+        font_scale: Any = None,
+        *,
+        shadows: bool = False,
+        supersample: int = 2,
     ):
         self.model, self.height, self.width = model, height, width
-        self._stage = Stage(model)
         self._look = {"shadows": shadows, "supersample": supersample}
-        self._handle: Any = None
+        self._edited: tuple = ()
+        self._set(GROUPS)
         self._cameras: scenes.Cameras | None = None
         self._mode = "rgb"
 
-    def update_scene(self, data: mujoco.MjData, camera: int | str | mujoco.MjvCamera = -1) -> None:
-        """Take up a state, seen by a camera; kinematics must be up to date (`mj_forward` or a step does that)."""
+    def update_scene(
+        self,
+        data: mujoco.MjData,
+        camera: int | str | mujoco.MjvCamera = -1,
+        scene_option: mujoco.MjvOption | None = None,
+    ) -> None:
+        """Take up a state, seen by a camera; kinematics must be up to date (`mj_forward` or a step does that).
+
+        Args:
+            data: Of this model.
+            camera: Name or number of one of the model's; -1 for MuJoCo's free one at its default; or an `MjvCamera`.
+            scene_option: Says which groups of geoms are shown.
+
+        Raises:
+            errors.CaveError: there is no such camera, or what `scene_option` wants beside geoms is not drawn here.
+        """
+        self._set(GROUPS if scene_option is None else _groups(scene_option))
         states = self._stage.states(data)
+        if isinstance(camera, mujoco.MjvCamera) and camera.type == int(mujoco.mjtCamera.mjCAMERA_TRACKING):
+            camera = _tracking(self.model, data, camera)
         self._cameras = self._stage.cameras(states, self.height, self.width, camera)
         batch = self._stage.to_scenes(states, self._cameras)
         if self._handle is None:
             self._handle = renderers.load("raycast", batch, **self._look)
         else:
             self._handle.update(batch, np.zeros(1, np.int64))
+
+    def _set(self, groups: tuple[bool, ...]) -> None:
+        """A stage of those groups, and of the looks that the model has now."""
+        edited = (groups, *(getattr(self.model, name).tobytes() for name in _EDITED))
+        if edited != self._edited:
+            self._stage, self._edited = Stage(self.model, groups), edited
+            self._handle: Any = None
 
     def render(
         self, out: np.ndarray | None = None
@@ -316,16 +372,19 @@ class Renderer:
         self._mode = "depth"
 
     def disable_depth_rendering(self) -> None:
-        """From now on `render` gives colours."""
-        self._mode = "rgb"
+        """If `render` gave depth, from now on it gives colours."""
+        self._disable("depth")
 
     def enable_segmentation_rendering(self) -> None:
         """From now on `render` says which geom is seen."""
         self._mode = "segmentation"
 
     def disable_segmentation_rendering(self) -> None:
-        """From now on `render` gives colours."""
-        self._mode = "rgb"
+        """If `render` said which geom is seen, from now on it gives colours."""
+        self._disable("segmentation")
+
+    def _disable(self, mode: str) -> None:
+        self._mode = "rgb" if self._mode == mode else self._mode
 
     def close(self) -> None:
         """Let go of the arrays."""
@@ -336,6 +395,32 @@ class Renderer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _groups(option: mujoco.MjvOption) -> tuple[bool, ...]:
+    """The groups of geoms that a scene option shows; CaveError, in one line, if it wants what is not drawn here."""
+    wrong = (option.flags > _EXTRAS).astype(bool)
+    wrong[_NEEDED] = option.flags[_NEEDED] == 0
+    told = [mujoco.mjtVisFlag(i).name for i in np.flatnonzero(wrong).tolist()]
+    told += [name for name in ("label", "frame") if getattr(option, name)]
+    if told:
+        raise errors.CaveError(
+            f"scene_option: {', '.join(told)} differs from MuJoCo's default, and only geomgroup counts here: leave it, or "
+            "use mujoco.Renderer", errors.USAGE,
+        )  # fmt: skip
+    return tuple(bool(shown) for shown in option.geomgroup)
+
+
+def _tracking(model: mujoco.MjModel, data: mujoco.MjData, camera: mujoco.MjvCamera) -> mujoco.MjvCamera:
+    """The free camera that sees what a tracking one does now: it looks at the centre of mass of a body and all below it."""
+    body = camera.trackbodyid
+    if not 0 <= body < model.nbody:
+        raise errors.CaveError(f"the camera's trackbodyid is {body}, wanted 0 to {model.nbody - 1}", errors.USAGE)
+    free = mujoco.MjvCamera()
+    free.type, free.orthographic = mujoco.mjtCamera.mjCAMERA_FREE, camera.orthographic
+    free.lookat, free.distance = data.subtree_com[body], camera.distance
+    free.azimuth, free.elevation = camera.azimuth, camera.elevation
+    return free
 
 
 def _lens(fovy: float, height: int, width: int, flat: bool) -> tuple[float, int, int, float | None]:

@@ -138,8 +138,56 @@ def test_what_cannot_be_drawn_is_named():
         renderer.render()
     with pytest.raises(errors.CaveError, match="did you mean 'above'"):
         renderer.update_scene(data, "abov")
-    with pytest.raises(errors.CaveError, match="camera is 2, wanted -1"):
+    with pytest.raises(errors.CaveError, match="camera is 2, wanted a name, -1"):
         renderer.update_scene(data, 2)
+
+
+def test_calls_of_mujoco_s_renderer_stay_as_they_are():
+    """Cameras that track by hand, groups of geoms, looks that change, and each mode that is only left by its own name."""
+    model, data = room()
+    tracking = mujoco.MjvCamera()
+    tracking.type, tracking.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, 1
+    tracking.distance, tracking.azimuth, tracking.elevation = 3, 40, -20
+    told = mujoco.MjvCamera()
+    told.type, told.lookat = mujoco.mjtCamera.mjCAMERA_FREE, data.subtree_com[1]
+    told.distance, told.azimuth, told.elevation = 3, 40, -20
+    option = mujoco.MjvOption()
+    option.geomgroup[3] = 1
+    with ours.Renderer(model, 24, 32, 10000) as renderer:
+        renderer.update_scene(data, tracking)
+        seen = renderer.render()
+        renderer.update_scene(data, told)
+        assert (renderer.render() == seen).all() and seen.std() > 0
+        renderer.enable_segmentation_rendering()
+        renderer.disable_depth_rendering()
+        assert renderer.render().shape == (24, 32, 2)
+        renderer.enable_depth_rendering()
+        renderer.disable_segmentation_rendering()
+        assert renderer.render().shape == (24, 32)
+        renderer.disable_depth_rendering()
+        assert renderer.render().shape == (24, 32, 3)
+        model.geom_rgba[:, :3] = 0
+        renderer.update_scene(data, tracking)
+        assert renderer.render().astype(int).sum() < seen.astype(int).sum()
+        renderer.update_scene(data, tracking, scene_option=option)
+        assert len(renderer._stage.geoms) == len(ours.Stage(model).geoms) + 1
+
+
+def test_calls_that_cannot_be_are_one_line():
+    model, data = room()
+    renderer = ours.Renderer(model, 8, 8)
+    other = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
+    camera, option = mujoco.MjvCamera(), mujoco.MjvOption()
+    camera.type, camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, 99
+    option.flags[mujoco.mjtVisFlag.mjVIS_CONTACTPOINT] = 1
+    for said, call in {
+        "another model": lambda: renderer.update_scene(mujoco.MjData(other)),
+        "trackbodyid is 99, wanted 0 to": lambda: renderer.update_scene(data, camera),
+        "camera is -2, wanted a name": lambda: renderer.update_scene(data, -2),
+        "mjVIS_CONTACTPOINT differs .* only geomgroup": lambda: renderer.update_scene(data, -1, option),
+    }.items():
+        with pytest.raises(errors.CaveError, match=said):
+            call()
 
 
 def compare(model, data):
