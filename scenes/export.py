@@ -64,6 +64,10 @@ class Export:
     def __post_init__(self):
         errors.within("scenes.export", self, {"n": (1, 10**8), "views": (1, 10**4), "size": (1, renderers.LARGEST)})
         renderers.check_sensors(self.sensors, renderers.USUAL)
+        if not self.sensors:
+            raise errors.CaveError(
+                f"scenes.export: there are no sensors, wanted some of {', '.join(renderers.USUAL)}", errors.USAGE
+            )
         for model in self.models:
             if model not in MODELS:
                 raise errors.unknown("model", model, MODELS)
@@ -76,6 +80,8 @@ def main(argv: list[str]) -> Path:
     given, _, config = options.parse(f"{PROG} {name}", rest, Export, None, family.Config)
     if given.split not in family.splits(config):
         raise errors.unknown("split", given.split, family.splits(config))
+    # What cannot be drawn is said before there is a folder, whose options could not be changed any more.
+    load(scenes.sample(family, config, given.split, given.seed, np.arange(1)), given)
     asked = {key: value for key, value in options.to_dict(given).items() if key not in ("runs", "name", "resume")}
     settings = {"command": "scenes.export", "family": name, "export": asked, "config": options.to_dict(config)}
     folder = runs.create(given.runs, given.name or f"{name}-{given.split}", settings, resume=given.resume)
@@ -96,6 +102,12 @@ def place(folder: Path, index: int) -> Path:
     return folder / "scenes" / f"{index:08d}"
 
 
+def load(batch: scenes.Scenes, given: Export) -> Any:
+    """Scenes that are ready to be drawn as the options say."""
+    look = {"shadows": given.shadows, "supersample": given.supersample, "sensors": given.sensors}
+    return renderers.load(given.renderer, batch, **look)
+
+
 def write(folder: Path, family: Any, config: Any, given: Export, index: np.ndarray) -> None:
     """Draw some scenes and write their folders."""
     batch = scenes.sample(family, config, given.split, given.seed, index)
@@ -103,8 +115,7 @@ def write(folder: Path, family: Any, config: Any, given: Export, index: np.ndarr
     cameras = scenes.watch(
         family, poses.reshape(-1, 5), given.size, given.size, np.repeat(np.arange(len(index)), given.views)
     )
-    look = {"shadows": given.shadows, "supersample": given.supersample, "sensors": given.sensors}
-    frames = renderers.load(given.renderer, batch, **look).render(cameras)
+    frames = load(batch, given).render(cameras)
     for k, i in enumerate(index.tolist()):
         made, names = {}, []
         for view in range(given.views):
@@ -144,7 +155,10 @@ def _whole(folder: Path) -> bool:
     """Whether a scene's folder is there; a damaged one ends the export, since somebody should know."""
     if not folder.exists():
         return False
-    runs.read_checked(folder)
+    try:
+        runs.read_checked(folder)
+    except errors.CaveError as error:
+        raise errors.CaveError(f"{error}; remove {folder}, and --resume draws it again") from None
     return True
 
 

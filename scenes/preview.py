@@ -21,8 +21,7 @@ def main(argv: list[str]) -> Path:
     name, rest = options.choose(argv, PROG, "Draw a contact sheet of a family of scenes.", "scenes", "family")
     family = plugins.load("scenes", name, "family")
     given, _, config = options.parse(f"{PROG} {name}", rest, sheets.Preview, None, family.Config)
-    if given.n < 1:
-        raise errors.CaveError(f"--n is {given.n}, wanted at least 1", errors.USAGE)
+    errors.within("scenes.preview", given, {"n": (1, 1000), "size": (1, renderers.LARGEST)})
     known = family.splits(config)
     rows = {split: draw(family, config, split, given) for split in given.splits or known}
     out = given.out or Path("previews") / f"{name}.png"

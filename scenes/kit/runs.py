@@ -102,6 +102,8 @@ def write_file(path: Path, data: bytes) -> None:
         errors.CaveError: the disk is full or refuses.
     """
     path = Path(path)
+    if not path.name or path.is_dir():
+        raise errors.CaveError(f"cannot write {path}: it is a folder, wanted a file's name", errors.USAGE)
     temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -279,7 +281,7 @@ def create(root: Path, name: str, config: dict, resume: bool = False) -> Path:
     if different:
         raise errors.CaveError(f"{run} was made with {different}: resume it so, or give another --name", errors.USAGE)
     _lock(run)
-    for folder in (run, run / "checkpoints"):
+    for folder in (run, *(path for path in run.iterdir() if path.is_dir())):
         _sweep(folder)
     known = _tree(run / "provenance.json")
     known.setdefault("resumed", []).append(provenance())

@@ -231,14 +231,17 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes_and_damage_is_told(tmp_
     for file in (broken / "scenes" / "00000001").iterdir():
         file.unlink()
     (broken / "scenes" / "00000001").rmdir()
+    killed = broken / "scenes" / ".00000002.tmp-99-0"
+    killed.mkdir()
     export.main([*LINE.split(), "--runs", str(tmp_path / "b"), "--resume"])
+    assert not killed.exists()
     assert "2 of them there already" in capsys.readouterr().out
     names = sorted(path.relative_to(whole) for path in (whole / "scenes").rglob("*.*"))
     assert len(names) == 3 * (2 * 3 + 4)
     for name in names:
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
     (broken / "scenes" / "00000002" / "rgb-0000.png").write_bytes(b"x")
-    with pytest.raises(errors.CaveError, match="rgb-0000.png is damaged"):
+    with pytest.raises(errors.CaveError, match="rgb-0000.png is damaged.*; remove .*00000002, and --resume"):
         export.main([*LINE.split(), "--runs", str(tmp_path / "b"), "--resume"])
 
 
@@ -249,6 +252,9 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes_and_damage_is_told(tmp_
         ("rooms --n 0", "n is 0"),
         ("rooms --sensors rbg", "did you mean 'rgb'"),
         ("rooms --models gbl", "did you mean 'glb'"),
+        ("rooms --sensors", "there are no sensors, wanted some of rgb"),
+        ("rooms --supersample 9", "supersample is 9, wanted 1 to 8"),
+        ("rooms --renderer raycats", "did you mean 'raycast'"),
     ],
 )
 def test_slips_write_nothing(line, told, tmp_path, monkeypatch):

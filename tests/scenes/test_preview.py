@@ -45,8 +45,10 @@ def test_preview_writes_what_the_renderer_drew(tmp_path, capsys):
         ("room", "did you mean 'rooms'"),
         ("rooms --splits trian", "did you mean 'train'"),
         ("rooms --renderer raycats", "did you mean 'raycast'"),
-        ("rooms --n 0", "--n is 0"),
-        ("rooms --size 0", "pictures are 0 x 0"),
+        ("rooms --n 0", "n is 0, wanted 1 to 1000"),
+        ("rooms --n 100000000000", "n is 100000000000, wanted 1 to 1000"),
+        ("rooms --size 0", "size is 0, wanted 1 to 4096"),
+        ("rooms --n 1 --size 8 --splits train --out .", "cannot write .: it is a folder"),
         ("rooms --env.new-shapes boks", "did you mean 'box'"),
     ],
 )
