@@ -321,7 +321,8 @@ class Stage:
 
         The depth buffer is PyBullet's, from 0 at the near plane to 1 at the far one and where nothing is. What is seen
         is the number of the body, or, with the flag ER_SEGMENTATION_MASK_OBJECT_AND_LINKINDEX, that plus the number of
-        the link plus one, shifted by 24 bits; -1 for nothing. Unlike PyBullet it keeps no light from call to call.
+        the link plus one, shifted by 24 bits; -1 for nothing. Unlike PyBullet it keeps no light from call to call, and it
+        takes no lightDistance, lightSpecularCoeff, renderer, physicsClientId or projective texture.
 
         Args:
             width: Of the picture.
@@ -339,6 +340,11 @@ class Stage:
         Raises:
             errors.CaveError: the matrices are not those of a camera that can be drawn.
         """
+        # It draws a pixel more each way, see below.
+        if not all(isinstance(edge, int | np.integer) and 1 <= edge < renderers.LARGEST for edge in (width, height)):
+            raise errors.CaveError(
+                f"pictures are {width} x {height} pixels, wanted 1 to {renderers.LARGEST - 1} each way"
+            )
         camera = cameras(viewMatrix, projectionMatrix, height, width)
         # TinyRenderer looks through the left lower corners of pixels. A picture with a pixel more each way, of the same
         # scale, has its pixels' middles there.
@@ -402,7 +408,9 @@ def cameras(
     across, up = _spread(projection)
     if not math.isclose(across * width, up * height, rel_tol=1e-3):
         raise errors.CaveError(
-            f"the projection's aspect is {up / across:.4g}, wanted width / height = {width / height:.4g}", errors.USAGE
+            f"the projection's aspect is {up / across:.4g}, wanted width / height = "
+            f"{width / height if height else math.inf:.4g}",
+            errors.USAGE,
         )
     places = -np.einsum("bij,bj->bi", turns, views[:, :3, 3])
     turned = looks.quaternions(turns)

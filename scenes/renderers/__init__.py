@@ -69,7 +69,7 @@ def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
     b, size = len(cameras), (cameras.height, cameras.width)
     if not b:
         raise errors.CaveError("there are no cameras to draw for: wanted at least one")
-    if not all(1 <= edge <= LARGEST for edge in size):
+    if not all(isinstance(edge, int | np.integer) and 1 <= edge <= LARGEST for edge in size):
         raise errors.CaveError(f"pictures are {size[0]} x {size[1]} pixels, wanted 1 to {LARGEST} each way")
     if cameras.extent is not None and not 0 < cameras.extent < math.inf:
         raise errors.CaveError(f"cameras: extent is {cameras.extent}, wanted metres above 0, or None for a pinhole")
@@ -81,7 +81,13 @@ def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
             raise errors.CaveError(f"cameras: {what} has shape {array.shape}, wanted {shape}")
         if not np.isfinite(array).all():
             raise errors.CaveError(f"cameras: {what} holds values that are not finite")
+    if np.abs(np.linalg.norm(cameras.rotation, axis=1) - 1).max() > 1e-3:
+        raise errors.CaveError("cameras: rotation must hold unit quaternions (w, x, y, z)")
     scene = np.asarray(cameras.scene)
+    if scene.shape != (b,) or scene.dtype.kind not in "iu":
+        raise errors.CaveError(
+            f"cameras: scene is {scene.dtype} of shape {scene.shape}, wanted integers of shape {(b,)}"
+        )
     if scene.min() < 0 or scene.max() >= n_scenes:
         raise errors.CaveError(f"cameras: scene lies in {scene.min()}..{scene.max()}, wanted 0..{n_scenes - 1}")
 
@@ -143,6 +149,12 @@ def check_flow(flow_to: tuple | None, cameras: scenes.Cameras, wanted: bool, n_s
 def check_rows(batch: scenes.Scenes, rows: np.ndarray, loaded: int) -> np.ndarray:
     """The places of `batch` among the `loaded` scenes; CaveError, in one line, if they do not fit."""
     rows = np.asarray(rows)
-    if rows.shape != (len(batch),) or rows.min() < 0 or rows.max() >= loaded or len(set(rows.tolist())) < len(rows):
+    if (
+        rows.dtype.kind not in "iu"
+        or rows.shape != (len(batch),)
+        or rows.min() < 0
+        or rows.max() >= loaded
+        or len(set(rows.tolist())) < len(rows)
+    ):
         raise errors.CaveError(f"update: {len(batch)} scenes for rows {rows.tolist()} of {loaded}: wanted one row each")
     return rows

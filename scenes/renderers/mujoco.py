@@ -57,7 +57,7 @@ def load(
     Raises:
         errors.CaveError: the scenes or the options cannot be drawn, or there is no OpenGL.
     """
-    if not 1 <= supersample <= 8 or not 0 <= multisample <= 64:
+    if supersample not in range(1, 9) or not 0 <= multisample <= 64:
         given = f"supersample is {supersample} and multisample {multisample}"
         raise errors.CaveError(f"mujoco: {given}, wanted 1 to 8 and 0 to 64", errors.USAGE)
     renderers.check_sensors(sensors, renderers.USUAL)

@@ -48,7 +48,7 @@ def load(
     Raises:
         errors.CaveError: the scenes or the options cannot be drawn, or PyBullet is missing.
     """
-    if not 1 <= supersample <= 8:
+    if supersample not in range(1, 9):
         raise errors.CaveError(f"pybullet: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
     if shadows:
         raise errors.CaveError(

@@ -80,7 +80,7 @@ def load(
     Raises:
         errors.CaveError: the scenes or the options cannot be drawn.
     """
-    if not 1 <= supersample <= 8:
+    if supersample not in range(1, 9):
         raise errors.CaveError(f"raycast: supersample is {supersample}, wanted 1 to 8", errors.USAGE)
     renderers.check_sensors(sensors)
     renderers.check_scenes(batch)

@@ -184,6 +184,9 @@ def test_matrices_are_cameras(client):
     np.testing.assert_allclose(ahead, (target - eye) / np.linalg.norm(target - eye), atol=1e-6)
     assert camera.fov == pytest.approx(np.radians(50), abs=1e-5)
     assert ours.planes(lens()) == pytest.approx((NEAR, FAR), rel=1e-3)
+    for width, height in ((0, 8), (8, 0), (-8, -8), (4096, 4096), (100_000, 100_000)):
+        with pytest.raises(errors.CaveError, match=f"pictures are {width} x {height} pixels, wanted 1 to 4095"):
+            ours.Stage(client).get_camera_image(width, height, view, lens())
     with pytest.raises(errors.CaveError, match="aspect is 1, wanted width / height = 1.5"):
         ours.cameras(view, lens(), 80, 120)
     flat = pybullet.computeProjectionMatrix(-1, 1, -1, 1, 0.1, 10)

@@ -192,6 +192,23 @@ def test_resolutions_that_cannot_be_are_refused():
             handle.render(dataclasses.replace(oracle.camera(), height=height, width=width))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"height": 2.5}, "pictures are 2.5 x"),
+        ({"rotation": np.zeros((1, 4), np.float32)}, "unit quaternions"),
+        ({"scene": np.zeros((1, 1), np.int64)}, "scene is int64 of shape"),
+        ({"scene": np.zeros(1)}, "scene is float64"),
+    ],
+)
+def test_cameras_that_are_none_are_refused(change, said):
+    cameras = dataclasses.replace(oracle.camera())
+    for name, value in change.items():
+        object.__setattr__(cameras, name, value)  # past the tests' own checks of types
+    with pytest.raises(errors.CaveError, match=said):
+        renderers.check_cameras(cameras, 1)
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_nothing_is_allocated_per_call(given):
     n, size = 8, 256
