@@ -173,6 +173,8 @@ class Scenes:
     have; evenly in between (OpenGL's linear fog). (0, 0), as without it: the air is clear."""
 
     def __post_init__(self):
+        if self.offsets.ndim != 1 or not len(self.offsets):
+            raise ValueError(f"scenes: offsets have shape {self.offsets.shape}, wanted (b + 1,)")
         for name in ("mesh", "image"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.full(len(self.kind), -1, np.int32))
@@ -226,11 +228,14 @@ class Scenes:
         """
         try:
             tree = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"not scenes: the text is not JSON ({error}); give what Scenes.to_json wrote") from None
         if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
             given = tree.get("schema") if isinstance(tree, dict) else type(tree).__name__
             raise ValueError(f"not scenes: schema is {given!r}, wanted {SCHEMA!r}")
+        first = tree.get("first_object")
+        if type(first) is not int or first < 0:
+            raise ValueError(f"not scenes: first_object is {first!r}, wanted a whole number of solids")
         try:
             names = ("offsets", *SOLID_FIELDS, *_SCENE_FIELDS)
             optional = {"mesh", "image", "fog"} - tree.keys()
@@ -241,7 +246,7 @@ class Scenes:
             ]
             meshes = tuple(Mesh(**part) for part in parts)
             tables = {"meshes": meshes, "images": tuple(_decode(image) for image in tree.get("images", ()))}
-            scenes = cls(first_object=int(tree["first_object"]), factors=factors, **tables, **fields)
+            scenes = cls(first_object=first, factors=factors, **tables, **fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not scenes: {type(error).__name__} {error} while reading the arrays") from None
         scenes.check()
@@ -250,7 +255,14 @@ class Scenes:
     def check(self) -> None:
         """Raise ValueError, in one line, if the arrays do not fit together or hold values that cannot be drawn."""
         n, b = len(self.kind), len(self)
-        shapes = {"size": (n, 3), "position": (n, 3), "rotation": (n, 4), "texture": (n,), "texture_scale": (n,)}
+        shapes = {
+            "kind": (n,),
+            "size": (n, 3),
+            "position": (n, 3),
+            "rotation": (n, 4),
+            "texture": (n,),
+            "texture_scale": (n,),
+        }
         shapes |= {"mesh": (n,), "image": (n,), "fog": (b, 2), "colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
         lights = self.light_position.shape[1] if self.light_position.ndim == 3 else 0
         shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3), "light_is_sun": (b, lights)}
@@ -258,8 +270,12 @@ class Scenes:
             array = getattr(self, name)
             if array.shape != shape:
                 raise ValueError(f"scenes: {name} has shape {array.shape}, wanted {shape}")
+            if name in ("kind", "texture", "mesh", "image") and array.dtype.kind not in "iu":
+                raise ValueError(f"scenes: {name} is an array of {array.dtype}, wanted integers")
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"scenes: {name} holds values that are not finite")
+        if self.offsets.dtype.kind not in "iu":
+            raise ValueError(f"scenes: offsets are of {self.offsets.dtype}, wanted integers")
         if self.offsets[0] != 0 or self.offsets[-1] != n or np.any(np.diff(self.offsets) < 0):
             raise ValueError(f"scenes: offsets must rise from 0 to the number of solids, {n}")
         if n and (self.kind.min() < 0 or self.kind.max() >= len(KINDS)):
@@ -268,8 +284,6 @@ class Scenes:
             raise ValueError(f"scenes: texture must lie in 0..{len(TEXTURES) - 1}")
         if n and (self.size.min() < 0 or self.texture_scale.min() <= 0):
             raise ValueError("scenes: sizes must not be negative and texture scales must be positive")
-        if self.mesh.dtype.kind not in "iu":
-            raise ValueError(f"scenes: mesh is an array of {self.mesh.dtype}, wanted integers")
         is_mesh, most = self.kind == KINDS.index("mesh"), len(self.meshes) - 1
         if np.any((self.mesh >= 0) != is_mesh) or self.mesh.max(initial=-1) > most:
             raise ValueError(f"scenes: mesh must lie in 0..{most} for solids of kind mesh and be -1 for others")
@@ -291,8 +305,8 @@ class Scenes:
         if n and np.abs(np.linalg.norm(self.rotation, axis=1) - 1).max() > 1e-3:
             raise ValueError("scenes: rotations must be unit quaternions")
         for name, value in self.factors.items():
-            if len(value) != b:
-                raise ValueError(f"scenes: factor {name} has {len(value)} rows, wanted {b}")
+            if np.shape(value)[:1] != (b,):
+                raise ValueError(f"scenes: factor {name} has shape {np.shape(value)}, wanted {b} rows")
 
 
 SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh", "image")

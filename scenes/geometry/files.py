@@ -119,6 +119,8 @@ def glb(scene: scenes.Scenes) -> bytes:
     from PIL import Image
 
     scene = _one(scene)
+    if not len(scene.kind):
+        raise errors.CaveError("a GLB holds at least one solid, this scene has none", errors.USAGE)
     shown = trimesh.Scene()
     turns = scenes.rotation_matrices(scene.rotation.astype(np.float64))
     colours = geometry.plain_colours(scene)

@@ -346,7 +346,18 @@ def test_meshes_are_shared_by_scenes_and_told_apart_by_their_contents():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "null", "[" * 100_000, '{"schema": "cave.scenes/1"}', '{"schema": "other"}', '"x"', "1e999"],
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "[" * 100_000,
+        "9" * 5000,
+        '{"schema": "cave.scenes/1"}',
+        '{"schema": "other"}',
+        '"x"',
+        "1e999",
+    ],
 )
 def test_other_text_is_refused_in_one_line(text):
     with pytest.raises(ValueError, match="not scenes") as caught:
@@ -356,6 +367,14 @@ def test_other_text_is_refused_in_one_line(text):
 
 def test_json_of_every_field_mutilated_is_refused():
     tree = json.loads(one_box().to_json())
+    flat, point = {"shape": [1, len(tree["offsets"]["data"])]}, {"dtype": "float32", "shape": [], "data": [1]}
+    harms = [{"offsets": tree["offsets"] | flat}, {"offsets": tree["offsets"] | {"shape": [0], "data": []}}]
+    harms += [{name: tree[name] | {"dtype": "float32"}} for name in ("offsets", "kind", "texture")]
+    harms += [{"kind": tree["kind"] | {"shape": [1, 1]}}, {"factors": {"a": point}}]
+    harms += [{"first_object": value} for value in (-1, float("inf"), 1.5, "a", None)]
+    for harm in harms:
+        with pytest.raises(ValueError, match=r"scenes"):
+            scenes.Scenes.from_json(json.dumps(tree | harm))
     for name, value in tree.items():
         if not isinstance(value, dict) or name == "factors":
             continue
