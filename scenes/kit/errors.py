@@ -17,7 +17,8 @@ class CaveError(Exception):
     """
 
     def __init__(self, message: str, code: int = FAILED):
-        super().__init__(" ".join(message.split()))
+        # Names of files may hold bytes that are no letters, over which printing would fail.
+        super().__init__(" ".join(message.encode("utf-8", "backslashreplace").decode().split()))
         self.code = code
 
 

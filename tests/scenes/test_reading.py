@@ -1,6 +1,7 @@
 """Files of unknown origin: what is valid reads as it is, and what is not ends in one line."""
 
 import io
+import json
 import os
 import struct
 import subprocess
@@ -14,6 +15,7 @@ import trimesh
 from PIL import Image
 
 from scenes.geometry import reading
+from scenes.geometry.reading import pictures
 from scenes.kit import errors
 
 HOSTILE = Path(__file__).parent / "hostile.py"
@@ -67,6 +69,10 @@ BAD = {
     "binary.ply": (ply("2000000", "9", "", "binary_little_endian"), "the file ends before all of its 2000000 rows"),
     "range.ply": (ply(rows="0 0 0\n1 0 0\n0 1 0\n3 0 1 3\n"), r"face 0: it has corners \[0, 1, 3\], wanted 0 to 2"),
     "polygon.ply": (ply(rows="0 0 0\n1 0 0\n0 1 0\n1000000000 0 1\n"), "lists of 0 to 255"),
+    "fraction.ply": (
+        ply("3", "1", "", "binary_little_endian").replace(b"uchar int", b"uchar float") + TRIANGLE
+        + struct.pack("<B3f", 3, 0, 1.5, 2), "element face: wanted whole numbers of vertices",
+    ),
     "deep.glb": (glb("[" * 200000), "tree: not JSON"),
     "length.glb": (glb(SHOWN % ('{"mesh":0}', 36, 3), TRIANGLE)[:-1], "byte 4: version 2 of"),
     "chunk.glb": (struct.pack("<4sIIII", b"glTF", 2, 20, 2**32 - 1, 0x4E4F534A), "wanted JSON first, of at most 0 bytes"),
@@ -192,3 +198,40 @@ def test_pictures_of_every_depth_become_bytes(tmp_path):
 def test_xml_may_be_given_as_text_and_knows_its_lines():
     tree = reading.markup("<a>\n  <b c='1'/>\n</a>")
     assert (tree.tag, tree.line, tree[0].get("c"), tree[0].line) == ("a", 1, "1", 2)
+
+
+def test_pictures_of_all_libraries_are_bounded_together_and_read_once(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(pictures, "read", lambda data, path: read.append(path) or np.zeros((4096, 4096, 3), np.uint8))
+    shape = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+        (tmp_path / f"{i}.mtl").write_text(f"newmtl m{i}\nmap_Kd {i}.png\n")
+        (tmp_path / f"same{i}.mtl").write_text(f"newmtl m{i}\nmap_Kd 0.png\n")
+    (tmp_path / "same.obj").write_bytes(b"mtllib same0.mtl\nmtllib same1.mtl\nmtllib same2.mtl\n" + shape)
+    reading.mesh(tmp_path / "same.obj")
+    assert len(read) == 1
+    (tmp_path / "all.mtl").write_text("".join(f"newmtl m{i}\nmap_Kd {i}.png\n" for i in range(3)))
+    for lines in (b"mtllib 0.mtl\nmtllib 1.mtl\nmtllib 2.mtl\n", b"mtllib all.mtl\n"):
+        read.clear()
+        (tmp_path / "a.obj").write_bytes(lines + shape)
+        with pytest.raises(errors.CaveError, match="line [24]: more than 16777216 pixels in all pictures"):
+            reading.mesh(tmp_path / "a.obj")
+        assert len(read) == 2
+
+
+def test_numbers_of_a_glb_that_stand_for_shares_are_read_as_such(tmp_path):
+    tree = json.loads(SHOWN % ('{"mesh":0}', 36, 3))
+    tree["buffers"][0]["byteLength"] = 48
+    tree["bufferViews"].append({"buffer": 0, "byteOffset": 36, "byteLength": 12})
+    tree["accessors"].append({"bufferView": 1, "componentType": 5123, "type": "VEC2", "count": 3, "normalized": True})
+    tree["meshes"][0]["primitives"][0]["attributes"]["TEXCOORD_0"] = 1
+    data = TRIANGLE + np.array([[0, 65535], [65535, 65535], [0, 0]], "<u2").tobytes()
+    (tmp_path / "a.glb").write_bytes(glb(json.dumps(tree), data))
+    np.testing.assert_allclose(reading.mesh(tmp_path / "a.glb").coordinates, [[0, 0], [1, 0], [0, 1]], atol=1e-6)
+
+
+def test_an_error_about_a_name_that_is_no_text_can_be_printed(tmp_path):
+    with pytest.raises(errors.CaveError, match="udcff.*cannot be read") as caught:
+        reading.mesh(tmp_path / os.fsdecode(b"\xff.obj"))
+    str(caught.value).encode("utf-8")

@@ -122,7 +122,10 @@ class _File:
         places = self._array(given["POSITION"], 3)
         n = len(places)
         if "indices" in primitive:
-            faces = self._array(primitive["indices"], 1).astype(np.int64)
+            faces = self._array(primitive["indices"], 1)
+            if (np.floor(faces) != faces).any():
+                raise limits.fail(self.path, "tree", "a face has a corner that is no whole number")
+            faces = faces.astype(np.int64)
         else:
             faces = np.arange(n)
         faces = faces[: len(faces) // 3 * 3].reshape(-1, 3)
@@ -166,7 +169,8 @@ class _File:
         if step < row or offset + (count - 1) * step + row > length or not count:
             raise limits.fail(self.path, own, f"its {count} rows do not fit into the {length} bytes of its view")
         made = np.ndarray((count, width), kind, self.binary, start + offset, (step, kind.itemsize))
-        made = made.astype(np.float64)
+        share = accessor.get("normalized", False) and kind.kind in "iu"
+        made = np.maximum(made / np.iinfo(kind).max, -1) if share else made.astype(np.float64)
         return made if width > 1 else made[:, 0]
 
     def _view(self, i: Any) -> tuple[int, int, int]:

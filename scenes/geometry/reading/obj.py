@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from scenes.geometry.reading import limits, pictures
-from scenes.kit import errors
 
 _IGNORED = {b"s", b"l", b"p", b"vp", b"mg", b"lod", b"bevel", b"c_interp", b"d_interp", b"shadow_obj", b"trace_obj",
             b"usemap", b"maplib"}  # fmt: skip
@@ -109,15 +108,17 @@ def _corner(word: bytes, counts: list[int]) -> tuple[int, int, int]:
 def _library(libraries: list[tuple[int, str]], path: Path, root: Path) -> dict[str, limits.Material]:
     """Materials by name. A library that is missing leaves its materials white, as every program does."""
     known: dict[str, limits.Material] = {}
-    for at, name in libraries[: limits.MATERIALS]:
+    drawn: dict[Path, np.ndarray | None] = {}
+    for at, name in {name: (at, name) for at, name in libraries[: limits.MATERIALS]}.values():
         found = limits.inside(root, path.parent, name, path, f"line {at}")
         if found.exists():
-            known |= _materials(limits.contents(found), found, root)
+            known |= _materials(limits.contents(found), found, root, drawn)
     return known
 
 
-def _materials(data: bytes, path: Path, root: Path) -> dict[str, limits.Material]:
-    """The materials of an MTL file's bytes: diffuse colour, opacity and the diffuse colour's picture."""
+def _materials(data: bytes, path: Path, root: Path, drawn: dict[Path, np.ndarray | None]) -> dict[str, limits.Material]:
+    """The materials of an MTL file's bytes: diffuse colour, opacity and the diffuse colour's picture; `drawn` are the
+    pictures of all libraries, each read once."""
     made: dict[str, dict] = {}
     now: dict = {}
     for at, words in limits.lines(data, path):
@@ -140,16 +141,19 @@ def _materials(data: bytes, path: Path, root: Path) -> dict[str, limits.Material
             raise limits.fail(
                 path, f"line {at}", f"{limits.shown(words)} is not a line of MTL; wanted numbers from 0 to 1"
             ) from None
-    drawn: dict[str, np.ndarray] = {}
-    for look in made.values():
-        if look["picture"] and look["picture"] not in drawn:
-            found = limits.inside(root, path.parent, look["picture"].replace("\\", "/"), path, f"line {look['at']}")
-            if found.exists():
-                drawn[look["picture"]] = pictures.read(limits.contents(found), found)
-    if sum(picture.size for picture in drawn.values()) > 4 * limits.PIXELS:
-        raise errors.CaveError(f"{path}: its pictures have more than {limits.PIXELS} pixels together")
+    pictured: dict[str, np.ndarray | None] = {}
+    for name, look in made.items():
+        if not look["picture"]:
+            continue
+        where = f"line {look['at']}"
+        found = limits.inside(root, path.parent, look["picture"].replace("\\", "/"), path, where)
+        if found not in drawn:
+            drawn[found] = pictures.read(limits.contents(found), found) if found.exists() else None
+            if sum(0 if picture is None else picture.size for picture in drawn.values()) > 4 * limits.PIXELS:
+                raise limits.fail(path, where, f"more than {limits.PIXELS} pixels in all pictures")
+        pictured[name] = drawn[found]
     return {
-        name: limits.Material(name, (*look["colour"], look["opacity"]), drawn.get(look["picture"]))
+        name: limits.Material(name, (*look["colour"], look["opacity"]), pictured.get(name))
         for name, look in made.items()
     }
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -146,39 +147,48 @@ def _from_binary(element: _Element, body: bytes, at: int, order: str, path: Path
         table = np.frombuffer(body, even, element.n, at) if element.n else np.empty(0, even)
         if (table[f"{lists[0][0]} count"] == 3).all():
             return {"vertex_indices": _whole(table[lists[0][0]], path)}, at + element.n * even.itemsize
-    found: list[list[int]] = []
-    types = [
-        (name.startswith("vertex_ind"), np.dtype(order + kind), np.dtype(order + counts) if counts else None)
+    found: list[Sequence[int]] = []
+    # A file has millions of these rows, and numpy takes long over each.
+    parts = [
+        (
+            name.startswith("vertex_ind"),
+            np.dtype(kind),
+            struct.Struct(order + np.dtype(counts).char) if counts else None,
+        )
         for name, kind, counts in element.properties
     ]
+    parts = [(wanted, kind.kind == "f", kind.char, kind.itemsize, counts) for wanted, kind, counts in parts]
     for _ in range(element.n):
-        corners: list[int] = []
-        for wanted, kind, counts in types:
+        corners: tuple[int, ...] | list[int] = ()
+        for wanted, fractions, char, size, counts in parts:
             n = 1
             if counts is not None:
-                if len(body) - at < counts.itemsize:
+                if len(body) - at < counts.size:
                     raise _short(path, element)
-                n, at = float(np.frombuffer(body, counts, 1, at)[0]), at + counts.itemsize
+                (n,) = counts.unpack_from(body, at)
+                at += counts.size
                 if not 0 <= n <= _MOST_CORNERS:
                     raise limits.fail(path, f"element {element.name[:40]}", f"a list of {n:g}, at most {_MOST_CORNERS}")
                 n = int(n)
-            if len(body) - at < n * kind.itemsize:
+            if len(body) - at < n * size:
                 raise _short(path, element)
             if counts is not None and wanted:
-                corners = _whole(np.frombuffer(body, kind, n, at), path).tolist()
-            at += n * kind.itemsize
+                corners = struct.unpack_from(f"{order}{n}{char}", body, at)
+                corners = _whole(np.array(corners), path).tolist() if fractions else corners
+            at += n * size
         found.append(corners)
     return {"vertex_indices": _fans(found, path)}, at
 
 
 def _whole(numbers: np.ndarray, path: Path) -> np.ndarray:
     """Corners of faces as integers; those beyond every mesh stay so."""
-    if not (np.abs(numbers.astype(np.float64)) <= 2.0**40).all():
+    given = numbers.astype(np.float64)
+    if not (np.abs(given) <= 2.0**40).all() or (np.floor(given) != given).any():
         raise limits.fail(path, "element face", "wanted whole numbers of vertices")
     return numbers.astype(np.int64)
 
 
-def _fans(lists: list[list[int]], path: Path) -> np.ndarray:
+def _fans(lists: Sequence[Sequence[int]], path: Path) -> np.ndarray:
     triangles = [(c[0], c[k], c[k + 1]) for c in lists for k in range(1, len(c) - 1)]
     limits.counted(path, "element face", 0, len(triangles))
     try:
