@@ -44,6 +44,8 @@ GROUPS = (True, True, True, False, False, False)
 """Groups of geoms that are shown: MuJoCo's default."""
 _DEFAULT = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 """The colour of a geom that was given none: its material's counts, if it has one."""
+_REPEATS = 1e4
+"""Most repeats of a texture."""
 _PLAIN, _CHECKER, _IMAGE = (scenes.TEXTURES.index(name) for name in ("plain", "checker", "image"))
 
 
@@ -462,7 +464,7 @@ def _looks(
         if not flat or model.geom_type[geom] != int(_TYPES.mjGEOM_PLANE):
             pattern[k] = pixels.reshape(-1, pixels.shape[-1]).mean(0)[:3]
             continue
-        repeat, size = model.mat_texrepeat[material], model.geom_size[geom, :2]
+        repeat, size = _repeat(model, material), model.geom_size[geom, :2]
         # Repeats over the whole plane, or, where it is uniform or has no end, over two metres: MuJoCo's meaning of both.
         uniform = bool(model.mat_texuniform[material])
         periods = [float(2 / r if uniform or not s else 2 * s / r) for r, s in zip(repeat, size, strict=True)]
@@ -530,7 +532,10 @@ def _meshes(
     repeats = [tuple(_repeats(model, geom).tolist()) for geom in geoms.tolist()]
     keys = [(int(model.geom_type[geom]), int(model.geom_dataid[geom]), own) for geom, own in zip(geoms, repeats)]
     number = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key[0] in makers))}
-    made = tuple(makers[kind](model, row, np.float32(repeat)) for kind, row, repeat in number)
+    try:
+        made = tuple(makers[kind](model, row, np.float32(repeat)) for kind, row, repeat in number)
+    except ValueError as error:
+        raise errors.CaveError(f"the model has what cannot be drawn: {error}") from None
     return made, np.array([number.get(key, -1) for key in keys], np.int32)
 
 
@@ -546,7 +551,19 @@ def _repeats(model: mujoco.MjModel, geom: int) -> Float32[np.ndarray, " 2"]:
         or model.mat_texuniform[material]
     ):
         return np.zeros(2, np.float32)
-    return model.mat_texrepeat[material].astype(np.float32)
+    return _repeat(model, material, mirrored=True).astype(np.float32)
+
+
+def _repeat(model: mujoco.MjModel, material: int, mirrored: bool = False) -> Float[np.ndarray, " 2"]:
+    """How often a material's picture lies beside itself; less than 0, where that may be, turns it around."""
+    repeat = np.asarray(model.mat_texrepeat[material], np.float64)
+    often = np.abs(repeat) if mirrored else repeat
+    if not ((often >= 1 / _REPEATS) & (often <= _REPEATS)).all():
+        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MATERIAL, material) or f"number {material}"
+        raise errors.CaveError(
+            f"material {name}: texrepeat is {repeat.tolist()}, wanted two numbers from {1 / _REPEATS:g} to {_REPEATS:g}"
+        )
+    return repeat
 
 
 def _mesh(model: mujoco.MjModel, row: int, repeat: Float32[np.ndarray, " 2"]) -> scenes.Mesh:

@@ -190,6 +190,30 @@ def test_calls_that_cannot_be_are_one_line():
             call()
 
 
+@pytest.mark.parametrize("builtin", ["checker", "gradient"])
+@pytest.mark.parametrize("repeat", ["0 0", "-1 1", "inf 1", "1 1e30", "1e-30 1"])
+def test_repeats_that_cannot_be_drawn_name_the_material(builtin, repeat):
+    model = mujoco.MjModel.from_xml_string(
+        f'<mujoco><asset><texture name="t" builtin="{builtin}" type="2d" width="4" height="4"/>'
+        f'<material name="tiles" texture="t" texrepeat="{repeat}"/></asset>'
+        '<worldbody><geom type="plane" size="1 1 1" material="tiles"/></worldbody></mujoco>'
+    )
+    with pytest.raises(
+        errors.CaveError, match="material tiles: texrepeat is .*, wanted two numbers from 0.0001 to 10000"
+    ):
+        ours.Stage(model)
+
+
+def test_ground_of_too_many_heights_is_one_line(monkeypatch):
+    monkeypatch.setattr(scenes, "MOST_FACES", 10)
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><asset><hfield name="h" nrow="9" ncol="9" size="1 1 1 1"/></asset>'
+        '<worldbody><geom type="hfield" hfield="h"/></worldbody></mujoco>'
+    )
+    with pytest.raises(errors.CaveError, match="cannot be drawn: height field: 9 x 9 heights"):
+        ours.Stage(model)
+
+
 def compare(model, data):
     """Our pictures of a state and MuJoCo's, by every camera: alike in ids and depth. How much colours differ, in bytes."""
     model.vis.quality.shadowsize, model.vis.quality.offsamples = 0, 0
