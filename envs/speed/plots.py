@@ -14,7 +14,7 @@ from envs import speed
 from scenes import renderers
 from scenes.kit import errors
 
-SIZES, SOLIDS, BATCHES = (16, 32, 64, 128, 256), (3, 10, 30, 100), (1, 4, 16, 64, 256, 1024)
+SIZES, SOLIDS, BATCHES = (16, 32, 64, 128, 256), (3, 10, 30, 100, 300), (1, 4, 16, 32, 128, 1024)
 _LINES = {
     "ray caster": ("raycast", {}),
     "ray caster, shadows": ("raycast", {"shadows": True}),
@@ -58,7 +58,7 @@ def cost(
 
 
 def costs(module: ModuleType, config: Any, options: speed.Options) -> bytes:
-    """Three panels, each varying one thing from the benchmark's own settings; the file is a PNG."""
+    """Three panels, each varying one thing from the benchmark's own settings, and their figures printed; the file is a PNG."""
     size = options.size
     n = max(options.n_scenes, max(BATCHES))
     batch, poses = speed.gather(module, config, dataclasses.replace(options, n_scenes=n))
@@ -77,10 +77,12 @@ def costs(module: ModuleType, config: Any, options: speed.Options) -> bytes:
     for axis, (label, (values, measure)) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         found = [measure(value) for value in values]
         places = np.array(values) + (first if label.startswith("solids") else 0)
+        print(f"\n{'microseconds a frame':20} {label:18}" + "".join(f"{place:10}" for place in places))
         for line in _LINES:
             points = [(x, one[line]) for x, one in zip(places.tolist(), found, strict=True) if line in one]
             if points:
                 axis.plot(*zip(*points, strict=True), marker="o", label=line)
+                print(f"{'':20} {line:18}" + "".join(f"{cost:10,.1f}" for _, cost in points), flush=True)
         axis.set(xscale="log", yscale="log", xlabel=label, ylabel="microseconds a frame")
         axis.set_xticks(places, [str(place) for place in places])
         axis.minorticks_off()

@@ -138,10 +138,13 @@ def test_best_takes_turns_and_does_not_count_the_first(monkeypatch):
     assert made == ["quick", "slow", "quick", "quick", "slow", "quick", "quick", "quick", "slow"]
 
 
-def test_the_cost_is_drawn_against_pixels_solids_and_batch(tmp_path, monkeypatch):
+def test_the_cost_is_drawn_and_told_against_pixels_solids_and_batch(tmp_path, monkeypatch, capsys):
     for name in ("SIZES", "SOLIDS", "BATCHES"):
         monkeypatch.setattr(plots, name, (1, 3))
     benchmark.main(["rooms", *TINY, "--sensors", "ids", "--plot", str(tmp_path / "costs.png")])
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert sum(line[:3] == ["microseconds", "a", "frame"] for line in told) == 3
+    assert all(float(number) > 0 for line in told if line[:1] == ["ray"] for number in line[-2:])
     picture = iio.imread(tmp_path / "costs.png")
     assert picture.shape[1] > 1000 and picture[..., :3].std() > 10
     given = speed.Options(n_scenes=3, size=8, rounds=1, n_mujoco=0)
