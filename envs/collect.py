@@ -391,9 +391,11 @@ class World(envs.World):
         avoided = np.where(left & ~self._good, self._rim + TOUCH + 0.04, -1.0)
         middle, box, rim = self._furniture
         away = self._lying[every, nearest] - self.position
+        # A way keeps 1 cm clear of furniture, or of what touches the body less, so that it may lead away.
+        clear = np.minimum(0.01, rounded.gaps(self.position, middle, box, rim) - 1e-6)
 
         def free(heading):
-            way = rounded.free_way(self.position, heading, middle, box, rim + 0.01, self._half)
+            way = rounded.free_way(self.position, heading, middle, box, rim + clear, self._half)
             return np.minimum(way, discs.free_way(self.position, heading, self._lying, avoided, self._half))
 
         towards = np.arctan2(away[:, 1], away[:, 0])

@@ -290,7 +290,7 @@ def triangle(x=1.0, **changes):
         ({"texture": np.array([-1])}, "texture must lie"),
         ({"rotation": np.zeros((1, 4), np.float32)}, "unit quaternions"),
         ({"offsets": np.array([0, 2])}, "offsets must rise"),
-        ({"factors": {"hue": np.zeros(2)}}, "factor hue has 2 rows"),
+        ({"factors": {"hue": np.zeros(2)}}, "factor hue has shape \\(2,\\), wanted 1 rows"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change, told):

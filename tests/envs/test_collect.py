@@ -296,6 +296,16 @@ def test_moves_are_what_they_are_called():
     assert shift.tolist() == [0, 0, 1, -1, 1, -1, 1, -1]
 
 
+def test_the_scripted_player_lets_go_of_furniture_that_it_touches():
+    """In this room it came to rest against some, from where every way seemed to be barred."""
+    world = world_of(1, seed=9465, sensors=("state",))
+    for _ in range(60):
+        _, terminated, _ = world.step(world.scripted())
+        if terminated[0]:
+            break
+    assert terminated[0]
+
+
 @pytest.mark.parametrize("split", list(collect.splits(collect.Config())))
 def test_the_scripted_player_collects_everything_good_in_every_split(split):
     world, done = world_of(8, split, seed=5), np.zeros(8, bool)
