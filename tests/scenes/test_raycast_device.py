@@ -278,7 +278,23 @@ def test_without_a_card_one_line_says_so():
         raycast.load(crowd(0, ["box"], ("plain",), 1), device="gpu")
 
 
+def one_at_a_time():
+    """Let the simulator's threads compile what they call one after another: numba has crashed where many came at once."""
+    import threading
+
+    from numba.core import dispatcher
+
+    lock, compile_ = threading.RLock(), dispatcher.Dispatcher._compile_for_args
+
+    def locked(self, *given, **named):
+        with lock:
+            return compile_(self, *given, **named)
+
+    dispatcher.Dispatcher._compile_for_args = locked
+
+
 if __name__ == "__main__":
+    one_at_a_time()
     # The simulator's threads stand in line for the interpreter, behind one that only looks whether they have ended.
     sys.setswitchinterval(1e-4)
     to, side, *wanted = sys.argv[1:]
