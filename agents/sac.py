@@ -66,7 +66,7 @@ class Config:
         errors.within("sac", self, limits | {"reward_scale": (1e-9, 1e9)})
         if not self.hidden or any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"sac: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
-        if min(self.parts) < (1 if any(self.parts) else 0):
+        if any(self.parts) and min(self.parts) < 1:
             raise errors.CaveError(
                 f"sac: parts are {self.parts}, wanted two numbers of at least 1, or 0 0", errors.USAGE
             )

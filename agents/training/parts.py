@@ -11,6 +11,7 @@ attention, Lee et al., "Set Transformer", 2019 (https://arxiv.org/abs/1810.00825
 import torch
 from jaxtyping import Bool, Float
 from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import Tensor, nn
 
@@ -24,7 +25,7 @@ class Parts(nn.Module):
     def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
         super().__init__()
         self.parts, self.rest = parts, size - parts[0] * parts[1]
-        self.look = perceptron(parts[1] + self.rest, hidden)
+        self.look = nn.Sequential(*create_mlp(parts[1] + self.rest, -1, list(hidden)))
 
     def split(
         self, x: Float[Tensor, "b size"]
@@ -41,7 +42,7 @@ class Sum(Parts):
 
     def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
         super().__init__(parts, size, hidden)
-        self.out = nn.Sequential(nn.Linear(hidden[-1], hidden[-1]), nn.ReLU(), nn.Linear(hidden[-1], 1))
+        self.out = nn.Sequential(*create_mlp(hidden[-1], 1, [hidden[-1]]))
 
     def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b 1"]:
         """The number."""
@@ -55,7 +56,7 @@ class Choice(Parts):
     def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
         super().__init__(parts, size, hidden)
         self.score = nn.Linear(hidden[-1], HEADS)
-        self.out = perceptron(HEADS * parts[1] + hidden[-1] + self.rest, hidden)
+        self.out = nn.Sequential(*create_mlp(HEADS * parts[1] + hidden[-1] + self.rest, -1, list(hidden)))
 
     def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b w"]:
         """The features."""
@@ -95,9 +96,3 @@ class PartsPolicy(SACPolicy):
             critic.q_networks[i] = Sum(parts, size, hidden).to(self.device)
             setattr(critic, f"qf{i}", critic.q_networks[i])
         return critic
-
-
-def perceptron(size: int, hidden: tuple[int, ...]) -> nn.Sequential:
-    """Layers of these widths, rectified."""
-    widths = (size, *hidden)
-    return nn.Sequential(*(one for a, b in zip(widths, hidden) for one in (nn.Linear(a, b), nn.ReLU())))
