@@ -57,6 +57,14 @@ def ray(first, f, extent):
     return ox + f * dx, oy + f * dy, oz + f * dz, ax, ay, az
 
 
+@numba.njit(**INLINE)
+def span(blocks, b):
+    """Column and row of a block's first pixel; and how many columns further something with straight edges begins to be
+    seen and ends."""
+    x, y = np.float32(blocks[0, b]), np.float32(blocks[1, b])
+    return x, y, np.float32(blocks[2, b]) - x, np.float32(blocks[3, b]) - x
+
+
 @numba.njit(**LOOP)
 def meet_plane(s, blocks, start, n, g, scale):
     """Depths, and the points in periods of the texture with the change of these from pixel to pixel.
@@ -68,8 +76,7 @@ def meet_plane(s, blocks, start, n, g, scale):
     u0, ux, uy = (g[0] * w0 + g[3]) * scale, (g[0] * wx + g[6]) * scale, (g[0] * wy + g[9]) * scale
     v0, vx, vy = (g[1] * w0 + g[4]) * scale, (g[1] * wx + g[7]) * scale, (g[1] * wy + g[10]) * scale
     for b in range(n):
-        x, y = np.float32(blocks[0, start + b]), np.float32(blocks[1, start + b])
-        first, end = np.float32(blocks[2, start + b]) - x, np.float32(blocks[3, start + b]) - x
+        x, y, first, end = span(blocks, start + b)
         w, u, v = w0 + x * wx + y * wy, u0 + x * ux + y * uy, v0 + x * vx + y * vy
         base = np.uintp(b) * LANES
         for j in range(LANES):
@@ -92,8 +99,7 @@ def meet_level_plane(s, blocks, start, n, g, scale):
     v0, vx, vy = (g[1] + t0 * g[4]) * scale, (g[7] + tx * g[4]) * scale, (g[10] + ty * g[4]) * scale
     fu, fv = textures.NARROW + abs(ux) + abs(uy), textures.NARROW + abs(vx) + abs(vy)
     for b in range(n):
-        x, y = np.float32(blocks[0, start + b]), np.float32(blocks[1, start + b])
-        first, end = np.float32(blocks[2, start + b]) - x, np.float32(blocks[3, start + b]) - x
+        x, y, first, end = span(blocks, start + b)
         t, u, v = t0 + x * tx + y * ty, u0 + x * ux + y * uy, v0 + x * vx + y * vy
         base = np.uintp(b) * LANES
         for j in range(LANES):
@@ -181,8 +187,7 @@ def see_box(s, blocks, start, n, g, size):
     sy, ay, py, qy = _face(g, 1, size[1])
     sz, az, pz, qz = _face(g, 2, size[2])
     for b in range(n):
-        x, y = np.float32(blocks[0, start + b]), np.float32(blocks[1, start + b])
-        first, end = np.float32(blocks[2, start + b]) - x, np.float32(blocks[3, start + b]) - x
+        x, y, first, end = span(blocks, start + b)
         bx, by, bz = ax + x * px + y * qx, ay + x * py + y * qy, az + x * pz + y * qz
         base = np.uintp(b) * LANES
         for j in range(LANES):
