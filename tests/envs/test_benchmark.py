@@ -144,7 +144,7 @@ def test_the_cost_is_drawn_and_told_against_pixels_solids_and_batch(tmp_path, mo
     benchmark.main(["rooms", *TINY, "--sensors", "ids", "--plot", str(tmp_path / "costs.png")])
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert sum(line[:3] == ["microseconds", "a", "frame"] for line in told) == 3
-    assert all(float(number) > 0 for line in told if line[:1] == ["ray"] for number in line[-2:])
+    assert all(float(number.replace(",", "")) > 0 for line in told if line[:1] == ["ray"] for number in line[-2:])
     picture = iio.imread(tmp_path / "costs.png")
     assert picture.shape[1] > 1000 and picture[..., :3].std() > 10
     given = speed.Options(n_scenes=3, size=8, rounds=1, n_mujoco=0)
