@@ -461,11 +461,10 @@ def paint_plane(s, blocks, start, n, g, stride, depth, pixels, name, look, red, 
         w = w0 + np.float32(x) * wx + np.float32(y) * wy
         at = np.uintp(y * stride + x)
         for j in range(LANES):
-            f, before = s[LANE + j], depth[at + j]
-            t = ONE / (w + f * wx)
-            near = (t < before) & (f >= first) & (f < end)
-            depth[at + j] = t if near else before
-            pixels[at + j] = colour if near else pixels[at + j]
+            f, before, seen = s[LANE + j], depth[at + j], pixels[at + j]
+            t = ONE / (w + f * wx) if (f >= first) & (f < end) else INF
+            depth[at + j] = lanes.lesser(t, before)
+            pixels[at + j] = colour if t < before else seen
 
 
 @numba.njit(**LOOP)
@@ -480,11 +479,10 @@ def write_evenly(s, blocks, start, n, stride, depth, pixels, name, look, red, gr
         at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
         for j in range(LANES):
             i = base + j
-            t, before, mix = s[T + i], depth[at + j], s[MIX + i]
-            near = t < before
+            t, mix, before, seen = s[T + i], s[MIX + i], depth[at + j], pixels[at + j]
             colour = pack(r + mix * dr, g + mix * dg, b + mix * db)
-            depth[at + j] = t if near else before
-            pixels[at + j] = np.int32(colour | name) if near else pixels[at + j]
+            depth[at + j] = lanes.lesser(t, before)
+            pixels[at + j] = np.int32(colour | name) if t < before else seen
 
 
 @numba.njit(**LOOP)
@@ -497,12 +495,11 @@ def write(s, blocks, start, n, stride, depth, pixels, name, look):
         at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
         for j in range(LANES):
             i = base + j
-            t, before, mix = s[T + i], depth[at + j], s[MIX + i]
-            near = t < before
+            t, mix, before, seen = s[T + i], s[MIX + i], depth[at + j], pixels[at + j]
             colour = pack(
                 (r + mix * dr) * s[RED + i] + ROUND,
                 (g + mix * dg) * s[GREEN + i] + ROUND,
                 (b + mix * db) * s[BLUE + i] + ROUND,
             )
-            depth[at + j] = t if near else before
-            pixels[at + j] = np.int32(colour | name) if near else pixels[at + j]
+            depth[at + j] = lanes.lesser(t, before)
+            pixels[at + j] = np.int32(colour | name) if t < before else seen

@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import casters, chunks, laid, outlines, pictures, trees, triangles
+from scenes.renderers.kernels import casters, chunks, laid, lanes, outlines, pictures, trees, triangles
 from scenes.renderers.kernels.outlines import (
     BOX,
     CAPSULE,
@@ -350,7 +350,10 @@ def _bytes(rgb, pixels, height, width):
         for i in range(height * width):
             pixels[np.uintp(i)] = pixels[np.uintp(i // width * stride + i % width)]
     one, two, three, four = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
-    for i in range(np.uintp((height * width + 3) // 4)):
+    blocks, last = np.uintp(height * width // outlines.WIDE), np.uintp((height * width + 3) // 4)
+    for b in range(blocks):
+        lanes.pack(rgb, b * np.uintp(3 * outlines.WIDE // 4), pixels, b * np.uintp(outlines.WIDE))
+    for i in range(blocks * np.uintp(outlines.WIDE // 4), last):
         a, b = np.uint32(pixels[four * i] & COLOUR), np.uint32(pixels[four * i + one] & COLOUR)
         c, d = np.uint32(pixels[four * i + two] & COLOUR), np.uint32(pixels[four * i + three])
         rgb[three * i] = np.uint32(a | np.uint32(b << np.uint32(24)))

@@ -171,10 +171,10 @@ def _blocks_within(edge, count, top, bottom, height, width, stride, blocks, span
         constant, row = edge[0, k] + edge[2, k] * first, edge[2, k]
         if edge[1, k] < 0:
             for i in range(rows):
-                high[i] = min(high[i], constant + row * np.float64(np.int32(i)) + SEAM)
+                high[i] = lanes.lesser(high[i], constant + row * np.float64(np.int32(i)) + SEAM)
         else:
             for i in range(rows):
-                low[i] = max(low[i], constant + row * np.float64(np.int32(i)) - SEAM)
+                low[i] = lanes.greater(low[i], constant + row * np.float64(np.int32(i)) - SEAM)
     n = 0
     for i in range(rows):
         if low[i] <= high[i]:
