@@ -163,7 +163,7 @@ def _loops(hit):
                 t, lit = s[T + i], s[LAMBERT + i]
                 px, py, pz = ox + t * rx, oy + t * ry, oz + t * rz
                 met, _, _, _ = hit(px, py, pz, lx - away * px, ly - away * py, lz - away * pz, p, q, r)
-                s[LAMBERT + i] = ZERO if met < far else lit
+                s[LAMBERT + i] = lit * (ZERO if met < far else ONE)
 
     return meet, shade
 
@@ -290,8 +290,7 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, ext
         _trace(s, CLOSE * tube, ring, tube)
         for j in range(LANES):
             i = base + j
-            lit = s[LAMBERT + i]
-            s[LAMBERT + i] = ZERO if s[TRACE + j] < INF else lit
+            s[LAMBERT + i] = s[LAMBERT + i] * (ZERO if s[TRACE + j] < INF else ONE)
 
 
 @numba.njit(**LOOP)
@@ -325,8 +324,7 @@ def light_seen(s, blocks, start, n, stride, depth):
         at = np.uintp(blocks[1, start + block] * stride + blocks[0, start + block])
         for j in range(LANES):
             i = base + j
-            t, lit = s[T + i], s[LAMBERT + i]
-            s[LAMBERT + i] = lit if t < depth[at + j] else ZERO
+            s[LAMBERT + i] = s[LAMBERT + i] * (ONE if s[T + i] < depth[at + j] else ZERO)
 
 
 @numba.njit(**LOOP)

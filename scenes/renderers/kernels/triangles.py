@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from scenes.renderers.kernels import growth, outlines, trees
+from scenes.renderers.kernels import growth, lanes, outlines, trees
 from scenes.renderers.kernels.chunks import LANES, NX, NY, NZ, T
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, floor
 
@@ -135,12 +135,13 @@ def _paint_one(leaf, j, name, stride, extent, seen, far, first, second):
             u, v, w = trees._sides(ax - fx * wa, qa, bx - fx * wb, qb, cx - fx * wc, qc)
             whole = u + v + w
             share = ONE / whole
-            t, before = (u * az + v * bz + w * cz) * share, far[i]
-            inside = (min(min(u, v), w) >= ZERO) & (whole > ZERO) & (t < before)
-            far[i] = t if inside else before
-            seen[i] = name if inside else seen[i]
-            first[i] = u * share if inside else first[i]
-            second[i] = v * share if inside else second[i]
+            before, other, one, two = far[i], seen[i], first[i], second[i]
+            inside = (min(min(u, v), w) >= ZERO) & (whole > ZERO)
+            t = (u * az + v * bz + w * cz) * share if inside else INF
+            far[i] = lanes.lesser(t, before)
+            seen[i] = name if t < before else other
+            first[i] = u * share if t < before else one
+            second[i] = v * share if t < before else two
 
 
 @numba.njit(**LOOP)
