@@ -38,7 +38,9 @@ Reward, every step, after the motion (Spriteworld's `FindGoalPosition`, `MetaAgg
                   (S_i + S_j) / M_ij; S is the mean distance to the middle of a colour's sprites, M that between middles.
                   1 / D is at most 10 here; Spriteworld lets it grow without end as colours shrink to points
     exploration   0
-plus `bonus` on success, minus `motion_cost` * |scale * (motion - 0.5)|. With `sparse` only success pays.
+plus `bonus` on success, minus `motion_cost` * |scale * (motion - 0.5)|. With `sparse` only success pays. With `shaping`, the
+potential-based term of Ng, Harada and Russell (1999), the potential being the reward above of how things lie (0 once all is
+done): with `sparse`, `shaping` 1 and `discount` 1 a step pays by how much it made that better.
 
 Start: as drawn. In goal-finding the goal is the middle, as in COBRA, or with `goal` anywhere.
 
@@ -116,6 +118,10 @@ class Config:
     """Reward of success, beside the rest."""
     sparse: bool = False
     """Whether nothing is paid before success."""
+    shaping: float = 0.0
+    """What the potential is multiplied by; 0: there is no such term."""
+    discount: float = 1.0
+    """Of the shaping term: 1, to be paid for every gain in full, or the agent's own."""
     max_steps: int = 0
     """Time limit of an episode; 0: COBRA's, which is 20 for goal-finding, 10 for exploration, else 50."""
     image_size: int = 64
@@ -308,6 +314,8 @@ class World(envs.World):
         self.action[...] = actions
         wish = actions.astype(np.float64)
         motion = self.config.scale * (wish[:, 2:] - 0.5)
+        shaping = self.config.shaping
+        before = self._result()[0] if shaping else 0.0
         self.moved = self.topmost(wish[:, None, :2])[:, 0]
         hit = np.flatnonzero(self.moved >= 0)
         which = self.moved[hit]
@@ -315,6 +323,7 @@ class World(envs.World):
         dense, self.success = self._result()
         reward = np.where(self.success, dense + self.config.bonus, 0 if self.config.sparse else dense)
         reward = reward - self.config.motion_cost * np.linalg.norm(motion, axis=1)
+        reward = reward + shaping * (self.config.discount * np.where(self.success, 0, dense) - before)
         return reward.astype(np.float32), self.success.copy()
 
     def _result(self) -> tuple[np.ndarray, np.ndarray]:

@@ -100,6 +100,27 @@ def test_all_targets_must_be_there():
     assert ended[0] and reward[0] == pytest.approx(50 * (0.15 - np.linalg.norm(made.position[0, 1] - 0.5)), abs=1e-4)
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_shaping_pays_what_a_step_makes_better(task):
+    plain, shaped, alone = (
+        world(40, task=task, max_steps=6, **options)
+        for options in ({}, {"shaping": 0.5, "discount": 0.9}, {"shaping": 1.0, "sparse": True})
+    )
+    done = 0
+    for step in range(18):
+        before = plain._result()[0]
+        actions = plain.scripted()
+        worth, ended, out = plain.step(actions)
+        after = np.where(ended, 0, worth)
+        np.testing.assert_allclose(shaped.step(actions)[0], worth + 0.5 * (0.9 * after - before), rtol=1e-5, atol=1e-4)
+        # What is left when all is done is paid as without shaping.
+        np.testing.assert_allclose(alone.step(actions)[0], worth - before, rtol=1e-5, atol=1e-4)
+        for made in (plain, shaped, alone):
+            made.reset(ended | out)
+        done += ended.sum()
+    assert done > 5
+
+
 def test_sorting_has_a_place_for_every_colour():
     hues = {"red": 0.95, "blue": 0.6, "green": 0.3, "purple": 0.8, "yellow": 0.15}
     places = {
