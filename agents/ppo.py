@@ -5,9 +5,10 @@ clipping the objective so that no action becomes much more or less likely than i
 learns at the same time what each observation is worth, and only what went better than the critic thought is reinforced.
 
 Differs from the paper: `stable_baselines3.PPO` collects and learns; ours is that continuous actions begin in the middle of
-their range and spread over a share of it, and that rewards may be scaled. This file gives it large batches of worlds (for
-throughput), scopes the global random generators that it draws from, and turns its state into arrays,
-since its own `save` and `load` are pickles. The learning rate is constant and the same for every sight.
+their range and spread over a share of it, that rewards may be scaled, and networks for observations that are sets of
+things. This file gives it large batches of worlds (for throughput), scopes the global random generators that it draws
+from, and turns its state into arrays, since its own `save` and `load` are pickles. The learning rate is constant and the
+same for every sight.
 
     python -m agents.train ppo --env rooms --encoder state
     python -m agents.train ppo --env rooms --encoder runs/gqn-rooms-0 --model.gamma 0.98
@@ -24,6 +25,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 
+from agents.training import parts
 from agents.training import state as training
 from scenes.kit import errors
 
@@ -59,6 +61,10 @@ class Config:
     reward_scale: float = 1.0
     """What rewards are multiplied by before the critic learns them; it learns best where returns are near one."""
 
+    parts: tuple[int, int] = (0, 0)
+    """How many parts that are alike an observation begins with, and of how many numbers each (sprites of a state, slots of
+    a code), for networks that look at each by itself (`agents.training.parts`); 0 0: at all of it at once."""
+
     def __post_init__(self):
         limits = {"n_steps": (1, 10**6), "batch_size": (2, 10**9), "n_epochs": (1, 10**4), "learning_rate": (0.0, 1.0)}
         limits |= {"gamma": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "clip_range": (1e-9, 10.0), "ent_coef": (0.0, 1e3)}
@@ -69,6 +75,7 @@ class Config:
             "reward_scale": (1e-9, 1e9),
         }
         errors.within("ppo", self, limits)
+        parts.check_option("ppo", self.parts)
         if any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"ppo: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
 
@@ -80,9 +87,8 @@ class Config:
 
 def network(config: Config, observation_space: spaces.Space, action_space: spaces.Space) -> ActorCriticPolicy:
     """The policy and critic for these spaces, with fresh weights."""
-    return _policy_class(observation_space)(
-        observation_space, action_space, lambda _: config.learning_rate, **_policy_options(config)
-    )
+    kind, options = _policy(config, observation_space)
+    return kind(observation_space, action_space, lambda _: config.learning_rate, **options)
 
 
 def make(config: Config, venv: Any, seed: int) -> "Agent":
@@ -109,11 +115,12 @@ class Agent:
             )
         self.venv = venv
         self.generators = training.Generators(seed)
+        kind, options = _policy(config, venv.observation_space)
         with self.generators, warnings.catch_warnings():
             # It warns of a last minibatch that is smaller than the others, which is harmless.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
             self.model = PPO(
-                _policy_class(venv.observation_space),
+                kind,
                 venv,
                 learning_rate=config.learning_rate,
                 n_steps=config.n_steps,
@@ -125,7 +132,7 @@ class Agent:
                 ent_coef=config.ent_coef,
                 vf_coef=config.vf_coef,
                 max_grad_norm=config.max_grad_norm,
-                policy_kwargs=_policy_options(config),
+                policy_kwargs=options,
                 device="cpu",
             )
         self.model.set_logger(Logger(folder=None, output_formats=[]))
@@ -187,10 +194,11 @@ class Agent:
         training.load_last_seen(self.model, groups, isinstance(self.venv.observation_space, spaces.Dict))
 
 
-def _policy_class(observation_space: spaces.Space) -> type[ActorCriticPolicy]:
-    return MultiInputActorCriticPolicy if isinstance(observation_space, spaces.Dict) else ActorCriticPolicy
-
-
-def _policy_options(config: Config) -> dict[str, Any]:
+def _policy(config: Config, observation_space: spaces.Space) -> tuple[type[ActorCriticPolicy], dict[str, Any]]:
+    """Class of the policy, and its options."""
     hidden = list(config.hidden)
-    return {"net_arch": {"pi": hidden, "vf": hidden}}
+    if any(config.parts):
+        parts.check(config.parts, observation_space)
+        return parts.PartsActorCritic, {"parts": config.parts, "hidden": config.hidden}
+    mixed = isinstance(observation_space, spaces.Dict)
+    return MultiInputActorCriticPolicy if mixed else ActorCriticPolicy, {"net_arch": {"pi": hidden, "vf": hidden}}

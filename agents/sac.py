@@ -22,8 +22,8 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.sac.policies import MultiInputPolicy, SACPolicy
 
+from agents.training import parts
 from agents.training import state as training
-from agents.training.parts import PartsPolicy
 from scenes.kit import errors
 
 
@@ -66,10 +66,7 @@ class Config:
         errors.within("sac", self, limits | {"reward_scale": (1e-9, 1e9)})
         if not self.hidden or any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"sac: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
-        if any(self.parts) and min(self.parts) < 1:
-            raise errors.CaveError(
-                f"sac: parts are {self.parts}, wanted two numbers of at least 1, or 0 0", errors.USAGE
-            )
+        parts.check_option("sac", self.parts)
 
     @classmethod
     def tiny(cls) -> "Config":
@@ -214,10 +211,5 @@ def _policy(config: Config, observation_space: spaces.Space) -> tuple[type[SACPo
     mixed = isinstance(observation_space, spaces.Dict)
     if not any(config.parts):
         return MultiInputPolicy if mixed else SACPolicy, {"net_arch": list(config.hidden)}
-    n, d = config.parts
-    if mixed or observation_space.shape[0] < n * d:
-        seen = "more than one vector" if mixed else f"{observation_space.shape[0]} numbers"
-        raise errors.CaveError(
-            f"--model.parts {n} {d}: the observation is {seen}, wanted at least {n * d}", errors.USAGE
-        )
-    return PartsPolicy, {"parts": config.parts, "hidden": config.hidden}
+    parts.check(config.parts, observation_space)
+    return parts.PartsPolicy, {"parts": config.parts, "hidden": config.hidden}

@@ -9,14 +9,42 @@ attention, Lee et al., "Set Transformer", 2019 (https://arxiv.org/abs/1810.00825
 """
 
 import torch
+from gymnasium import spaces
 from jaxtyping import Bool, Float
-from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
 from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import Tensor, nn
 
+from scenes.kit import errors
+
 HEADS = 4
 """Parts that an actor may pick out at a time."""
+
+
+def check(parts: tuple[int, int], observation_space: spaces.Space) -> None:
+    """Look whether an observation holds so many parts of so many numbers.
+
+    Raises:
+        errors.CaveError: it does not, or is more than one vector.
+    """
+    n, d = parts
+    mixed = isinstance(observation_space, spaces.Dict)
+    if mixed or observation_space.shape[0] < n * d:
+        seen = "more than one vector" if mixed else f"{observation_space.shape[0]} numbers"
+        raise errors.CaveError(
+            f"--model.parts {n} {d}: the observation is {seen}, wanted at least {n * d}", errors.USAGE
+        )
+
+
+def check_option(agent: str, parts: tuple[int, int]) -> None:
+    """Look whether parts are two numbers of at least 1, or 0 0 for none.
+
+    Raises:
+        errors.CaveError: they are not.
+    """
+    if any(parts) and min(parts) < 1:
+        raise errors.CaveError(f"{agent}: parts are {parts}, wanted two numbers of at least 1, or 0 0", errors.USAGE)
 
 
 class Parts(nn.Module):
@@ -38,14 +66,15 @@ class Parts(nn.Module):
 
 
 class Sum(Parts):
-    """A number from the sum over all parts: a critic, to which the action is a part of what is left over."""
+    """A number from the sum over all parts: a critic, to which the action is a part of what is left over; or, with `width` -1,
+    the features that it would be made of."""
 
-    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...], width: int = 1):
         super().__init__(parts, size, hidden)
-        self.out = nn.Sequential(*create_mlp(hidden[-1], 1, [hidden[-1]]))
+        self.out = nn.Sequential(*create_mlp(hidden[-1], width, [hidden[-1]]))
 
-    def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b 1"]:
-        """The number."""
+    def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b w"]:
+        """The number, or features."""
         _, _, seen, there = self.split(x)
         return self.out((seen * there).sum(1))
 
@@ -96,3 +125,28 @@ class PartsPolicy(SACPolicy):
             critic.q_networks[i] = Sum(parts, size, hidden).to(self.device)
             setattr(critic, f"qf{i}", critic.q_networks[i])
         return critic
+
+
+class Bodies(nn.Module):
+    """The bodies of an actor and a critic over parts, in the place of Stable-Baselines3's `MlpExtractor`."""
+
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+        super().__init__()
+        self.forward_actor, self.forward_critic = Choice(parts, size, hidden), Sum(parts, size, hidden, -1)
+        self.latent_dim_pi = self.latent_dim_vf = hidden[-1]
+
+    def forward(self, x: Float[Tensor, "b size"]) -> tuple[Float[Tensor, "b w"], Float[Tensor, "b w"]]:
+        """Features of both."""
+        return self.forward_actor(x), self.forward_critic(x)
+
+
+class PartsActorCritic(ActorCriticPolicy):
+    """PPO's policy and critic over parts; arguments are those of `PartsPolicy`."""
+
+    def __init__(self, *given, parts: tuple[int, int], hidden: tuple[int, ...], **options):
+        self.layout = tuple(parts), tuple(hidden)
+        super().__init__(*given, net_arch=list(hidden), **options)
+
+    def _build_mlp_extractor(self) -> None:
+        parts, hidden = self.layout
+        self.mlp_extractor = Bodies(parts, self.features_dim, hidden).to(self.device)

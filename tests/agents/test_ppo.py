@@ -1,5 +1,7 @@
 """PPO learns what can be learned, leaves everybody else's generators alone, and goes on as if never interrupted."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -35,13 +37,14 @@ def test_ppo_learns_a_trivial_world(guess):
     assert agent.env_steps == 25 * 16 * 16
 
 
-@pytest.mark.parametrize("kind", ["codes", "pixels"])
+@pytest.mark.parametrize("kind", ["codes", "pixels", "parts"])
 def test_an_interrupted_agent_ends_in_the_same_weights_optimiser_and_generators(guess, trace, kind):
-    sight = (lambda: encoded.Codes(trace, "trace")) if kind == "codes" else (lambda: encoded.Pixels(1))
-    whole = ppo.make(TINY, worlds(guess, sight(), 4), seed=5)
+    sights = {"codes": lambda: encoded.Codes(trace, "trace"), "pixels": lambda: encoded.Pixels(1), "parts": encoded.State}
+    sight, config = sights[kind], dataclasses.replace(TINY, parts=(2, 3) if kind == "parts" else (0, 0))
+    whole = ppo.make(config, worlds(guess, sight(), 4), seed=5)
     for _ in range(4):
         whole.learn()
-    first = ppo.make(TINY, worlds(guess, sight(), 4), seed=5)
+    first = ppo.make(config, worlds(guess, sight(), 4), seed=5)
     for _ in range(2):
         first.learn()
     groups, state = first.state_dict()
@@ -50,7 +53,7 @@ def test_an_interrupted_agent_ends_in_the_same_weights_optimiser_and_generators(
         g: {k: torch.as_tensor(v).numpy().copy() for k, v in values.items()} for g, values in groups.items() if values
     }
     first.learn()
-    second = ppo.make(TINY, worlds(guess, sight(), 4), seed=6)
+    second = ppo.make(config, worlds(guess, sight(), 4), seed=6)
     second.load_state_dict(groups, state)
     for _ in range(2):
         second.learn()
@@ -140,3 +143,34 @@ def test_rewards_are_scaled_for_the_learner_and_told_as_they_were(guess):
     # The value of an episode that was cut off is added to its last reward.
     paid = agent.model.rollout_buffer.rewards
     assert (paid == 0.25).any() and {earned for earned, _, success in venv.finished if success} == {1.0}
+
+
+def test_the_order_of_parts_changes_nothing_and_what_they_are_does():
+    config, observations = ppo.Config(parts=(4, 3), hidden=(16, 16)), spaces.Box(-9, 9, (4 * 3 + 2,))
+    torch.manual_seed(0)
+    policy = ppo.network(config, observations, spaces.Box(0, 1, (2,), np.float32))
+    policy.action_net.weight.data.normal_()  # it begins near zero, and all actions with it
+    rng = np.random.default_rng(0)
+    parts, goal = rng.normal(size=(8, 4, 3)).astype(np.float32), rng.normal(size=(8, 2)).astype(np.float32)
+    parts[:, 3] = 0
+
+    def seen(parts, policy=policy):
+        whole = torch.from_numpy(np.concatenate([parts.reshape(8, -1), goal], 1))
+        with torch.no_grad():
+            return [policy.get_distribution(whole).mode().numpy(), policy.predict_values(whole).numpy()]
+
+    fewer = ppo.network(dataclasses.replace(config, parts=(3, 3)), spaces.Box(-9, 9, (11,)), policy.action_space)
+    fewer.load_state_dict(policy.state_dict())
+    for others in (seen(parts[:, [2, 0, 3, 1]]), seen(parts[:, :3], fewer)):
+        for ours, theirs in zip(seen(parts), others):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    changed = parts.copy()
+    changed[:, 1] += 1
+    for ours, theirs in zip(seen(parts), seen(changed)):
+        assert (np.abs(ours - theirs) > 1e-3).any(1).all()
+
+
+@pytest.mark.parametrize("parts, said", [((7, 2), "7 2: the observation is 6 numbers"), ((2, 0), "two numbers")])
+def test_parts_that_do_not_fit_are_refused(guess, parts, said):
+    with pytest.raises(errors.CaveError, match=said):
+        ppo.make(ppo.Config(parts=parts), worlds(guess, encoded.State()), seed=0)
