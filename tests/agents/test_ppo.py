@@ -39,7 +39,11 @@ def test_ppo_learns_a_trivial_world(guess):
 
 @pytest.mark.parametrize("kind", ["codes", "pixels", "parts"])
 def test_an_interrupted_agent_ends_in_the_same_weights_optimiser_and_generators(guess, trace, kind):
-    sights = {"codes": lambda: encoded.Codes(trace, "trace"), "pixels": lambda: encoded.Pixels(1), "parts": encoded.State}
+    sights = {
+        "codes": lambda: encoded.Codes(trace, "trace"),
+        "pixels": lambda: encoded.Pixels(1),
+        "parts": encoded.State,
+    }
     sight, config = sights[kind], dataclasses.replace(TINY, parts=(2, 3) if kind == "parts" else (0, 0))
     whole = ppo.make(config, worlds(guess, sight(), 4), seed=5)
     for _ in range(4):

@@ -107,7 +107,7 @@ def test_shaping_pays_what_a_step_makes_better(task):
         for options in ({}, {"shaping": 0.5, "discount": 0.9}, {"shaping": 1.0, "sparse": True})
     )
     done = 0
-    for step in range(18):
+    for _ in range(18):
         before = plain._result()[0]
         actions = plain.scripted()
         worth, ended, out = plain.step(actions)
