@@ -187,7 +187,7 @@ def depths(batch, pairs):
         kind = scenes.KINDS[batch.kind[i]]
         own = {"size": np.where(batch.size[i] > 0, batch.size[i], 1.0).astype(float)}
         if kind in ("cone", "torus", "mesh"):
-            own = {"meshname": spec.add_mesh(name=f"mesh{i}", uservert=meshes.of(batch, i)[0].ravel()).name}
+            own = {"meshname": spec.add_mesh(name=f"mesh{i}", uservert=meshes.of(batch, int(i))[0].ravel()).name}
             kind = "mesh"
         place = {"pos": batch.position[i], "quat": batch.rotation[i]}
         body = spec.worldbody.add_body(**place)
