@@ -1,5 +1,5 @@
-"""SIMD code where LLVM would make none, or slow code: of short loops over a block's 16 numbers it makes sixteen branches, or as many
-copies; three bytes of four it moves one by one; and it leaves out stores that only some of the numbers want."""
+"""SIMD code where LLVM would make none, or slow code: of short loops over a block's 16 numbers it makes sixteen branches, or as
+many copies; three bytes of four it moves one by one; and it leaves out stores that only some of the numbers want."""
 
 import llvmlite.ir as ll
 import numba
