@@ -60,7 +60,6 @@ class Config:
     """Deviation of continuous actions at first, in halves of their range; their mean begins in its middle."""
     reward_scale: float = 1.0
     """What rewards are multiplied by before the critic learns them; it learns best where returns are near one."""
-
     parts: tuple[int, int] = (0, 0)
     """How many parts that are alike an observation begins with, and of how many numbers each (sprites of a state, slots of
     a code), for networks that look at each by itself (`agents.training.parts`); 0 0: at all of it at once."""
@@ -75,7 +74,7 @@ class Config:
             "reward_scale": (1e-9, 1e9),
         }
         errors.within("ppo", self, limits)
-        parts.check_option("ppo", self.parts)
+        parts.check_options("ppo", self.parts, self.hidden)
         if any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"ppo: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
 

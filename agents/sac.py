@@ -66,7 +66,7 @@ class Config:
         errors.within("sac", self, limits | {"reward_scale": (1e-9, 1e9)})
         if not self.hidden or any(width < 1 for width in self.hidden):
             raise errors.CaveError(f"sac: hidden is {self.hidden}, wanted widths of at least 1", errors.USAGE)
-        parts.check_option("sac", self.parts)
+        parts.check_options("sac", self.parts, self.hidden)
 
     @classmethod
     def tiny(cls) -> "Config":

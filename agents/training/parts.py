@@ -37,14 +37,18 @@ def check(parts: tuple[int, int], observation_space: spaces.Space) -> None:
         )
 
 
-def check_option(agent: str, parts: tuple[int, int]) -> None:
-    """Look whether parts are two numbers of at least 1, or 0 0 for none.
+def check_options(agent: str, parts: tuple[int, int], hidden: tuple[int, ...]) -> None:
+    """Look whether parts are two numbers of at least 1, or 0 0 for none, and have layers to be looked at with.
 
     Raises:
         errors.CaveError: they are not.
     """
     if any(parts) and min(parts) < 1:
         raise errors.CaveError(f"{agent}: parts are {parts}, wanted two numbers of at least 1, or 0 0", errors.USAGE)
+    if any(parts) and not hidden:
+        raise errors.CaveError(
+            f"{agent}: parts want hidden layers, and there are none: give --model.hidden", errors.USAGE
+        )
 
 
 class Parts(nn.Module):
@@ -96,18 +100,22 @@ class Choice(Parts):
         return self.out(torch.cat([chosen, mean, rest], 1))
 
 
-class PartsPolicy(SACPolicy):
-    """SAC's policy and critics over parts.
+class Layout:
+    """What a policy over parts keeps before Stable-Baselines3 builds it.
 
     Args:
         parts: How many there are, and of how many numbers each.
         hidden: Widths of the layers.
-        given: Those of `SACPolicy`.
+        given: Those of the policy behind it.
     """
 
     def __init__(self, *given, parts: tuple[int, int], hidden: tuple[int, ...], **options):
         self.layout = tuple(parts), tuple(hidden)
         super().__init__(*given, net_arch=list(hidden), **options)
+
+
+class PartsPolicy(Layout, SACPolicy):
+    """SAC's policy and critics over parts."""
 
     def make_actor(self, features_extractor=None) -> Actor:
         """Stable-Baselines3's, with another body."""
@@ -140,12 +148,8 @@ class Bodies(nn.Module):
         return self.forward_actor(x), self.forward_critic(x)
 
 
-class PartsActorCritic(ActorCriticPolicy):
-    """PPO's policy and critic over parts; arguments are those of `PartsPolicy`."""
-
-    def __init__(self, *given, parts: tuple[int, int], hidden: tuple[int, ...], **options):
-        self.layout = tuple(parts), tuple(hidden)
-        super().__init__(*given, net_arch=list(hidden), **options)
+class PartsActorCritic(Layout, ActorCriticPolicy):
+    """PPO's policy and critic over parts."""
 
     def _build_mlp_extractor(self) -> None:
         parts, hidden = self.layout

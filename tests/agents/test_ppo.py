@@ -178,3 +178,10 @@ def test_the_order_of_parts_changes_nothing_and_what_they_are_does():
 def test_parts_that_do_not_fit_are_refused(guess, parts, said):
     with pytest.raises(errors.CaveError, match=said):
         ppo.make(ppo.Config(parts=parts), worlds(guess, encoded.State()), seed=0)
+
+
+def test_parts_want_layers():
+    with pytest.raises(
+        errors.CaveError, match=r"ppo: parts want hidden layers, and there are none: give --model\.hidden"
+    ):
+        ppo.Config(parts=(2, 3), hidden=())
