@@ -40,7 +40,7 @@ _FALLS, _FALL, _KEPT, _REST = 40, 12, 0.3, 80
 they must rest."""
 _STILL, _SLOW = 1e-3, 0.02
 """A body rests that moved less than this (metres, or a quaternion's numbers), and is slower than this."""
-_ATTEMPTS, _PLACES, _TWINS = 64, 24, 0.04
+_ATTEMPTS, _PLACES, _TWINS = 512, 24, 0.04
 _KEY = ("tabletop", "starts")
 _MARK = (0.06, 0.06, 0.08)
 _METAL = (0.93, 0.93, 0.96)

@@ -139,6 +139,14 @@ def test_ten_thousand_tables_come_to_rest():
         rests(500, 10**6 + 500 * seed, ("train", "more-objects", "new-shapes", "dynamics")[seed % 4])
 
 
+def test_narrow_limits_of_the_way_to_the_goal_find_their_scenes():
+    config = dataclasses.replace(PLACED, nearest=0.1, farthest=0.13)
+    made = world(1000, config)
+    place = tables.poses(made.qpos)[np.arange(made.n), made.target, :2]
+    away = np.linalg.norm(place - np.stack([made.factors()[name] for name in pushing.GOAL], 1), axis=1)
+    assert ((away >= 0.1) & (away <= 0.13)).all() and len(np.unique(away)) == made.n
+
+
 def test_placed_bodies_begin_as_the_family_has_them():
     made = world(8, sensors=("state", "image"))
     batch, told = family.build(PLACED.scenery, made.factors()), made.scenes()
