@@ -6,9 +6,9 @@ learns at the same time what each observation is worth, and only what went bette
 
 Differs from the paper: `stable_baselines3.PPO` collects and learns; ours is that continuous actions begin in the middle of
 their range and spread over a share of it, that rewards may be scaled, and networks for observations that are sets of
-things. This file gives it large batches of worlds (for throughput), scopes the global random generators that it draws
-from, and turns its state into arrays, since its own `save` and `load` are pickles. The learning rate is constant and the
-same for every sight.
+things, each of which proposes an action. This file gives it large batches of worlds (for throughput), scopes the global
+random generators that it draws from, and turns its state into arrays, since its own `save` and `load` are pickles. The
+learning rate is constant and the same for every sight.
 
     python -m agents.train ppo --env rooms --encoder state
     python -m agents.train ppo --env rooms --encoder runs/gqn-rooms-0 --model.gamma 0.98

@@ -4,6 +4,9 @@ A network over the whole learns of each part anew where it is and what it asks f
 for it. Here one network looks at every part in turn, together with what is left over (a goal, a pose), so that what is
 learned of one holds for all, and the order of parts does not matter. A part whose numbers are all zero is not there.
 
+SAC's actor attends to parts and does one thing. PPO's, of continuous actions, lets every part propose one, and draws one
+of these by their weights: a single Gaussian that hesitates between two things does what lies between them.
+
 Sources: sums over parts, Zaheer et al., "Deep Sets", 2017 (https://arxiv.org/abs/1703.06114); the choice of parts by
 attention, Lee et al., "Set Transformer", 2019 (https://arxiv.org/abs/1810.00825), with one linear score per head.
 """
@@ -11,10 +14,12 @@ attention, Lee et al., "Set Transformer", 2019 (https://arxiv.org/abs/1810.00825
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
 from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import Tensor, nn
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from scenes.kit import errors
 
@@ -135,22 +140,88 @@ class PartsPolicy(Layout, SACPolicy):
         return critic
 
 
+class Proposals(Parts):
+    """What an actor makes its proposals of, one for every part: the body of an actor of continuous actions.
+
+    Each part is seen together with the mean of all. What is returned of one is the weight of its proposal (a logarithm,
+    but for a constant; -1e9 where the part is not there), its own numbers, and features: what is linear in the numbers, as
+    to act where a part lies, is learned soonest.
+    """
+
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+        super().__init__(parts, size, hidden)
+        self.out = nn.Sequential(*create_mlp(2 * hidden[-1] + parts[1], -1, [hidden[-1]]))
+        self.weight = nn.Linear(hidden[-1], 1)
+
+    def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b n f"]:
+        """Weight, numbers and features of every part."""
+        parts, _, seen, there = self.split(x)
+        mean = (seen * there).sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp(min=1)
+        features = self.out(torch.cat([parts, seen, mean.expand_as(seen)], -1))
+        return torch.cat([self.weight(features).masked_fill(~there, -1e9), parts, features], -1)
+
+
+class Mixture(DiagGaussianDistribution):
+    """Gaussians of one deviation, each with a weight: an actor that may do one of several things, and nothing in between
+    (Bishop, "Mixture density networks", 1994)."""
+
+    def proba_distribution(
+        self, weight: Float[Tensor, "b n"], mean: Float[Tensor, "b n a"], log_std: Float[Tensor, " a"]
+    ) -> "Mixture":
+        """Take parameters: logarithms of the weights, means, and the logarithm of the deviation."""
+        self.choice = Categorical(logits=weight)
+        self.normal = Independent(Normal(mean, log_std.exp().expand_as(mean)), 1)
+        self.distribution = MixtureSameFamily(self.choice, self.normal)
+        return self
+
+    def log_prob(self, actions: Float[Tensor, "b a"]) -> Float[Tensor, " b"]:
+        """Logarithm of the density."""
+        return self.distribution.log_prob(actions)
+
+    def entropy(self) -> Float[Tensor, " b"]:
+        """Of the choice and of what is chosen: an upper bound, reached where the Gaussians are far apart."""
+        return self.choice.entropy() + self.normal.entropy()[:, 0]
+
+    def sample(self) -> Float[Tensor, "b a"]:
+        """One action of each."""
+        return self.distribution.sample()
+
+    def mode(self) -> Float[Tensor, "b a"]:
+        """The mean of the Gaussian of most weight."""
+        return self.normal.mean[torch.arange(len(self.choice.logits)), self.choice.logits.argmax(1)]
+
+
 class Bodies(nn.Module):
     """The bodies of an actor and a critic over parts, in the place of Stable-Baselines3's `MlpExtractor`."""
 
-    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...]):
+    def __init__(self, parts: tuple[int, int], size: int, hidden: tuple[int, ...], proposes: bool):
         super().__init__()
-        self.forward_actor, self.forward_critic = Choice(parts, size, hidden), Sum(parts, size, hidden, -1)
-        self.latent_dim_pi = self.latent_dim_vf = hidden[-1]
+        self.forward_actor = (Proposals if proposes else Choice)(parts, size, hidden)
+        self.forward_critic = Sum(parts, size, hidden, -1)
+        self.latent_dim_vf = hidden[-1]
+        self.latent_dim_pi = hidden[-1] + proposes * parts[1]
 
-    def forward(self, x: Float[Tensor, "b size"]) -> tuple[Float[Tensor, "b w"], Float[Tensor, "b w"]]:
+    def forward(self, x: Float[Tensor, "b size"]) -> tuple[Float[Tensor, "b *n f"], Float[Tensor, "b w"]]:
         """Features of both."""
         return self.forward_actor(x), self.forward_critic(x)
 
 
 class PartsActorCritic(Layout, ActorCriticPolicy):
-    """PPO's policy and critic over parts."""
+    """PPO's policy and critic over parts. Of continuous actions every part proposes one, and one of them is drawn."""
 
     def _build_mlp_extractor(self) -> None:
         parts, hidden = self.layout
-        self.mlp_extractor = Bodies(parts, self.features_dim, hidden).to(self.device)
+        if proposes := isinstance(self.action_dist, DiagGaussianDistribution):
+            self.action_dist = Mixture(self.action_dist.action_dim)
+        self.mlp_extractor = Bodies(parts, self.features_dim, hidden, proposes).to(self.device)
+
+    def _build(self, lr_schedule) -> None:
+        super()._build(lr_schedule)
+        if isinstance(self.action_dist, Mixture):
+            # As small as the last layer of actions, so that no part is preferred at first.
+            self.init_weights(self.mlp_extractor.forward_actor.weight, 0.01)
+
+    def _get_action_dist_from_latent(self, latent_pi: Float[Tensor, "b *n f"]) -> Distribution:
+        if not isinstance(self.action_dist, Mixture):
+            return super()._get_action_dist_from_latent(latent_pi)
+        return self.action_dist.proba_distribution(latent_pi[..., 0], self.action_net(latent_pi[..., 1:]), self.log_std)

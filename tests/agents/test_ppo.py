@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from scipy import stats
 
 from agents import encoded, ppo
 from scenes.kit import errors
@@ -172,6 +173,63 @@ def test_the_order_of_parts_changes_nothing_and_what_they_are_does():
     changed[:, 1] += 1
     for ours, theirs in zip(seen(parts), seen(changed)):
         assert (np.abs(ours - theirs) > 1e-3).any(1).all()
+
+
+def proposals(n=4, actions=2):
+    """A policy over `n` parts of three numbers, what it is asked about, and its distribution there."""
+    torch.manual_seed(0)
+    policy = ppo.network(
+        ppo.Config(parts=(n, 3), hidden=(16,), spread=0.3), spaces.Box(-9, 9, (n * 3,)), spaces.Box(0, 1, (actions,))
+    )
+    for layer in (policy.action_net, policy.mlp_extractor.forward_actor.weight):
+        layer.weight.data.normal_(std=0.5)
+    policy.log_std.data.copy_(torch.tensor([-1.0, -2.0][:actions]))
+    seen = torch.from_numpy(np.random.default_rng(1).normal(size=(3, n, 3)).astype(np.float32))
+    seen[1, 2] = 0
+    return policy, seen.flatten(1)
+
+
+def test_the_density_of_proposals_is_that_of_scipy_and_of_what_is_drawn():
+    policy, seen = proposals()
+    with torch.no_grad():
+        made = policy.get_distribution(seen)
+        weight, mean = made.choice.probs.numpy(), made.normal.mean.numpy()
+        deviation = policy.log_std.exp().numpy()
+        points = np.random.default_rng(2).normal(size=(50, 3, 2)).astype(np.float32)
+        told = np.stack([made.log_prob(torch.from_numpy(point)).numpy() for point in points])
+        drawn = np.stack([made.sample().numpy() for _ in range(20_000)], 1)
+        modes, most = made.mode().numpy(), weight.argmax(1)
+    assert weight.sum(1) == pytest.approx(1) and weight[1, 2] == 0 and (weight[0] > 0.01).all()
+    for row in range(3):
+        parts = [w * stats.norm.pdf(points[:, row], mean[row, i], deviation).prod(1) for i, w in enumerate(weight[row])]
+        np.testing.assert_allclose(told[:, row], np.log(np.sum(parts, 0)), rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(modes[row], mean[row, most[row]])
+        middle = weight[row] @ mean[row]
+        spread = np.sqrt(weight[row] @ (mean[row] - middle) ** 2 + deviation**2)
+        assert (np.abs(drawn[row].mean(0) - middle) < 4 * spread / np.sqrt(20_000)).all()
+        np.testing.assert_allclose(drawn[row].std(0), spread, rtol=0.05)
+
+
+def test_the_entropy_of_proposals_is_a_bound_that_is_reached_where_they_are_apart():
+    policy, seen = proposals()
+    for factor, apart in ((0.1, False), (10_000, True)):
+        policy.action_net.weight.data.mul_(factor)
+        with torch.no_grad():
+            made = policy.get_distribution(seen)
+            measured = -torch.stack([made.log_prob(made.sample()) for _ in range(4000)]).mean(0)
+        gap = (made.entropy() - measured).numpy()
+        assert (np.abs(gap) < 0.1).all() if apart else (gap > 0.3).all(), gap
+
+
+def test_at_first_all_parts_that_are_there_propose_alike_and_weigh_alike():
+    policy = proposals()[0]
+    fresh = ppo.network(ppo.Config(parts=(4, 3), hidden=(16,)), policy.observation_space, policy.action_space)
+    with torch.no_grad():
+        made = fresh.get_distribution(proposals()[1])
+    there = np.ones((3, 4))
+    there[1, 2] = 0
+    np.testing.assert_allclose(made.choice.probs, there / there.sum(1, keepdims=True), atol=0.02)
+    assert np.ptp(made.normal.mean.numpy(), 1).max() < 0.1
 
 
 @pytest.mark.parametrize("parts, said", [((7, 2), "7 2: the observation is 6 numbers"), ((2, 0), "two numbers")])
