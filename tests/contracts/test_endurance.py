@@ -5,6 +5,7 @@ import gc
 import os
 from pathlib import Path
 
+import mujoco
 import numba
 import numpy as np
 import pytest
@@ -22,6 +23,24 @@ def held() -> tuple[int, int, int]:
     gc.collect()
     pages = int((PROCESS / "statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE"), *(len(list((PROCESS / name).iterdir())) for name in ("fd", "task"))
+
+
+def arenas(held, seen) -> int:
+    """Bytes of MuJoCo's arenas that were ever used, in whole pages, of everything that an object holds.
+
+    An arena's pages count as held from when they are first used, and the most that contacts ever needed goes on growing
+    for long, ever more slowly: that is no leak.
+    """
+    if id(held) in seen:
+        return 0
+    seen[id(held)] = held
+    if isinstance(held, mujoco.MjData):
+        page = os.sysconf("SC_PAGESIZE")
+        return -(-held.maxuse_arena // page) * page
+    below = held if isinstance(held, (list, tuple)) else []
+    if type(held).__module__.startswith("envs."):
+        below = vars(held).values()
+    return sum(arenas(one, seen) for one in below)
 
 
 def slope(memory) -> tuple[float, float]:
@@ -63,7 +82,7 @@ def test_a_million_steps_and_ten_thousand_resets_leave_nothing_behind(name):
             resets += int((terminated | truncated).sum())
         if look >= 0:
             now = held()
-            memory.append(now[0])
+            memory.append(now[0] - arenas(face.world, {}))
             others.append(now[1:])
     assert resets >= RESETS
     assert slope(memory)[0] <= 0, [m - memory[0] for m in memory]
