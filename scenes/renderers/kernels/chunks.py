@@ -20,9 +20,10 @@ BLOCKS = 32
 _N = int(LANES) * BLOCKS
 LENGTH = np.uintp(_N)
 T, NX, NY, NZ, MIX, LAMBERT, RED, GREEN, BLUE, U, V, W, FU, FV, FW = (np.uintp(i * _N) for i in range(15))
-_ONE_BLOCK = tuple(np.uintp(15 * _N + i * int(LANES)) for i in range(10))
+BALL_X, BALL_Y, BALL_Z, BALL, NEAR = (np.uintp(15 * _N + i * BLOCKS) for i in range(5))
+_ONE_BLOCK = tuple(np.uintp(15 * _N + 5 * BLOCKS + i * int(LANES)) for i in range(10))
 PX, PY, PZ, DX, DY, DZ, TRACE, LEAVE, MOVING, LANE = _ONE_BLOCK
-SCRATCH = 15 * _N + 10 * int(LANES)
+SCRATCH = 15 * _N + 5 * BLOCKS + 10 * int(LANES)
 """Length of the scratch array; its last `LANES` numbers, from `LANE` on, are 0, 1, 2 ..."""
 
 CHECKER, STRIPES, BRICKS, NOISE, IMAGE = 1, 2, 3, 4, 5
@@ -34,6 +35,8 @@ LIFT = np.float32(0.01)
 """How far above a torus, in tube radii, its rays to the light begin: its own surface must not stop them."""
 FAR_FACE = np.float32(1e30)
 """Inverse of the depth of a face that is not seen, which the others' are less than."""
+HALF, ROOM = np.float32(0.5), np.float32(1.001)
+"""The second: by how much balls are drawn too large, so that rounding leaves nothing out."""
 MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
@@ -110,6 +113,55 @@ def meet_level_plane(s, blocks, start, n, g, scale):
             s[T + i] = t + f * tx if (f >= first) & (f < end) else INF
 
 
+@numba.njit(**LOOP)
+def surround(s, blocks, start, n, g, extent):
+    """A ball around what is lit of each block of a chunk, in the solid's own axes; of radius -inf where nothing is."""
+    for b in range(np.uintp(BLOCKS)):
+        s[BALL + b] = -INF
+    for b in range(n):
+        base = np.uintp(b) * LANES
+        if not lanes.any_over(s, LAMBERT + base, ZERO):
+            continue
+        first = rays(g, blocks[0, start + b], blocks[1, start + b], extent)
+        for j in range(LANES):
+            i = base + j
+            ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
+            t, lit = s[T + i], s[LAMBERT + i] > ZERO
+            px, py, pz = ox + t * rx, oy + t * ry, oz + t * rz
+            s[PX + j], s[PY + j], s[PZ + j] = px if lit else INF, py if lit else INF, pz if lit else INF
+            s[DX + j], s[DY + j], s[DZ + j] = px if lit else -INF, py if lit else -INF, pz if lit else -INF
+        low_x, low_y, low_z = lanes.least(s, PX), lanes.least(s, PY), lanes.least(s, PZ)
+        x, y, z = lanes.greatest(s, DX) - low_x, lanes.greatest(s, DY) - low_y, lanes.greatest(s, DZ) - low_z
+        to = np.uintp(b)
+        s[BALL_X + to], s[BALL_Y + to], s[BALL_Z + to] = low_x + HALF * x, low_y + HALF * y, low_z + HALF * z
+        s[BALL + to] = HALF * math.sqrt(x * x + y * y + z * z)
+
+
+@numba.njit(**LOOP)
+def approach(s, light, is_sun, x, y, z, reach):
+    """Note which balls of `surround` may be shaded by what lies within `reach` of a place in the same axes, where NEAR is
+    not below zero; returns whether any."""
+    lx, ly, lz = light[0], light[1], light[2]
+    far, away = (INF, ZERO) if is_sun else (ONE, ONE)
+    for b in range(np.uintp(BLOCKS)):
+        cx, cy, cz = s[BALL_X + b], s[BALL_Y + b], s[BALL_Z + b]
+        rx, ry, rz = lx - away * cx, ly - away * cy, lz - away * cz
+        px, py, pz = x - cx, y - cy, z - cz
+        along = (px * rx + py * ry + pz * rz) / max(rx * rx + ry * ry + rz * rz, surfaces.TINY)
+        along = min(max(along, ZERO), far)
+        px, py, pz = px - along * rx, py - along * ry, pz - along * rz
+        within = ROOM * (reach + s[BALL + b])
+        s[NEAR + b] = within * abs(within) - (px * px + py * py + pz * pz)
+    return lanes.any_over(s, NEAR, ZERO) or lanes.any_over(s, NEAR + LANES, ZERO)
+
+
+@numba.njit(**LOOP)
+def all_near(s):
+    """Let every block be one that something may shade."""
+    for b in range(np.uintp(BLOCKS)):
+        s[NEAR + b] = ONE
+
+
 @numba.njit(**INLINE)
 def _passes(s, base, first, extent, lx, ly, lz, far, away, square):
     """Whether, of a block's pixels that are lit so far, any's way to the light comes so near to a solid's middle."""
@@ -150,6 +202,8 @@ def _loops(hit):
         for b in range(n):
             x, y = blocks[0, start + b], blocks[1, start + b]
             if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
+                continue
+            if s[NEAR + np.uintp(b)] < ZERO:
                 continue
             first = rays(g, x, y, extent)
             base = np.uintp(b) * LANES
@@ -271,6 +325,8 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, ext
     for b in range(n):
         x, y = blocks[0, start + b], blocks[1, start + b]
         if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
+            continue
+        if s[NEAR + np.uintp(b)] < ZERO:
             continue
         first = rays(g, x, y, extent)
         base = np.uintp(b) * LANES

@@ -31,6 +31,8 @@ COLOUR, OUTER, INNER = np.int32(0xFFFFFF), np.uint32(0xFF00FF), np.uint32(0x00FF
 """Bytes of packed pixels: all but the name; red and blue; green."""
 NAMES = 255
 """Solids that the fourth byte of a packed pixel can tell apart; more are drawn in turns."""
+FEW = 8
+"""Solids that may shade another which are looked at one by one; of more, those are left out first that pass by."""
 FIXED = 12
 """Numbers of a solid's geometry before those of its lights; see `outlines.place`."""
 
@@ -89,9 +91,24 @@ def _shade(kind, s, blocks, start, n, g, size, light, is_sun, window, itself, ex
         trees.shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, extent, forest, kind - MESH)
 
 
+@numba.njit(**LOOP)
+def _approach(k, other, s, light, is_sun, kind, look, position, rotation):
+    """Whether a solid may shade what `chunks.surround` has measured of solid `k`."""
+    own = outlines.axes(rotation[k])
+    away = (
+        float(position[other, 0] - position[k, 0]),
+        float(position[other, 1] - position[k, 1]),
+        float(position[other, 2] - position[k, 2]),
+    )
+    x, y, z = outlines.dot(own[0], away), outlines.dot(own[1], away), outlines.dot(own[2], away)
+    reach = np.float32(outlines.reach_of(kind[other], look[other]))
+    return chunks.approach(s, light, is_sun, np.float32(x), np.float32(y), np.float32(z), reach)
+
+
 @numba.njit(**PLACED)
 def _light(
-    k, flat, s, blocks, start, n, stride, depth, geometry, kind, look, lights, air, shadows, windows, extent, forest
+    k, flat, s, blocks, start, n, stride, depth, geometry, kind, look, position, rotation, lights, air, shadows, windows,
+    extent, forest,
 ):  # fmt: skip
     """Light and shadows on each pixel of a chunk."""
     g = geometry[k]
@@ -106,17 +123,25 @@ def _light(
         else:
             chunks.lamplight(s, blocks, start, n, g, g[at:], extent)
         if shadows is not None:
-            if windows[m, 0, casters.CASTER] >= 0:
+            crowd = 0
+            while windows[m, crowd, casters.CASTER] >= 0:
+                crowd += 1
+            if crowd > 0:
                 chunks.light_seen(s, blocks, start, n, stride, depth)
-            i = 0
-            while windows[m, i, casters.CASTER] >= 0:
+                if crowd > FEW:
+                    chunks.surround(s, blocks, start, n, g, extent)
+                else:
+                    chunks.all_near(s)
+            for i in range(crowd):
                 window, other = windows[m, i], windows[m, i, casters.CASTER]
-                i += 1
-                if window[1] <= bottom and window[3] >= top:
-                    _shade(
-                        kind[other], s, blocks, start, n, geometry[other], look[other], geometry[other, at:], is_sun,
-                        window, other == k, extent, forest,
-                    )  # fmt: skip
+                if window[1] > bottom or window[3] < top:
+                    continue
+                if crowd > FEW and not _approach(k, other, s, g[at:], is_sun, kind, look, position, rotation):
+                    continue
+                _shade(
+                    kind[other], s, blocks, start, n, geometry[other], look[other], geometry[other, at:], is_sun,
+                    window, other == k, extent, forest,
+                )  # fmt: skip
         chunks.add_light(s, n, lights[m])
 
 
@@ -205,8 +230,8 @@ def _draw_solid(
             )  # fmt: skip
         if painted and not even:
             _light(
-                k, flat, s, blocks, start, kept, stride, depth, geometry, kind, look, lights, air, shadows, windows,
-                extent, forest,
+                k, flat, s, blocks, start, kept, stride, depth, geometry, kind, look, position, rotation, lights, air,
+                shadows, windows, extent, forest,
             )  # fmt: skip
         elif not painted:
             # What nobody looks at must still be a colour: names are kept beside it.

@@ -4,6 +4,7 @@ many copies; three bytes of four it moves one by one; and it leaves out stores t
 import llvmlite.ir as ll
 import numba
 from numba import extending, types
+from numba.core import cgutils
 
 _BLOCK = ll.VectorType(ll.FloatType(), 16)
 
@@ -101,3 +102,23 @@ def _extreme(name):
 
 
 lesser, greater = _extreme("llvm.minnum"), _extreme("llvm.maxnum")
+
+
+def _most(name):
+    """The least or the greatest of the block of `a` that begins at `i`."""
+
+    @extending.intrinsic
+    def most(_, a, i):
+        def make(context, builder, signature, given):
+            kind = ll.FunctionType(ll.FloatType(), [_BLOCK])
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            return builder.call(
+                function, [_load(context, builder, signature.args[0], *given)], fastmath=("nnan", "nsz")
+            )
+
+        return numba.float32(a, types.uintp), make
+
+    return most
+
+
+least, greatest = _most("llvm.vector.reduce.fmin.v16f32"), _most("llvm.vector.reduce.fmax.v16f32")

@@ -14,7 +14,7 @@ import numpy as np
 from numba import extending
 
 from scenes.renderers.kernels import growth, outlines
-from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, ray, rays
+from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NEAR, NX, NY, NZ, T, ray, rays
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, _away_from_zero
 
 WIDE = np.uintp(growth.WIDE)
@@ -260,6 +260,8 @@ def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, exte
     for b in range(n):
         x, y = blocks[0, start + b], blocks[1, start + b]
         if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
+            continue
+        if s[NEAR + np.uintp(b)] < ZERO:
             continue
         first = rays(g, x, y, extent)
         base = np.uintp(b) * LANES
