@@ -26,7 +26,7 @@ class Unchecked(importlib.machinery.PathFinder):
     the algebra of sets, whose hundred thousand small calls take fifty times as long when checked."""
 
     SOURCES = ("scenes.renderers.kernels", "envs.physics.calls", "envs.physics.hamiltonian", "learners.nets.points")
-    SOURCES += ("scenes.factors.distributions",)
+    SOURCES += ("scenes.factors.distributions", "envs.physics.slides")
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):

@@ -5,21 +5,16 @@ smaller than half a cell can touch its cell's four walls, what stands in the cel
 that it must know of a maze is one byte for each cell. `centre` and `rim` are as in `envs.physics.discs`.
 """
 
-import functools
-
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64, UInt8
 
-from envs.physics import discs
+from envs.physics import slides
 from scenes import grids
 from scenes.mazes import CELL, THICKNESS
 
 SIDES = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
 """Ways out of a cell: east, north, west, south."""
 _CORNERS = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
-_QUARTERS = np.array([[6, 5], [7, 4]], np.uint8)
-"""Bit of a corner by whether it is in the east, and in the north, of its cell."""
-_HALF, _POST = CELL / 2, THICKNESS / 2
 
 
 def bytes_of(maze: grids.Maze) -> UInt8[np.ndarray, "b n n"]:
@@ -41,36 +36,6 @@ def middle_of(cell: Int[np.ndarray, "b 2"], cells: Int[np.ndarray, " b"]) -> Flo
     return (cell + 0.5 - cells[:, None] / 2) * CELL
 
 
-def clear(
-    position: Float64[np.ndarray, "b 2"],
-    cells: Int[np.ndarray, " b"],
-    around: UInt8[np.ndarray, "b n n"],
-    radius: float,
-) -> Float64[np.ndarray, "b 2"]:
-    """The nearest places to `position`, in the same cells, where bodies are in no wall."""
-    cell = cell_of(position, cells)
-    middle, byte = middle_of(cell, cells), around[np.arange(len(cell)), cell[:, 0], cell[:, 1]]
-    limits = _limits(radius)[byte & 15]
-    local = np.minimum(np.maximum(position - middle, limits[:, 0]), limits[:, 1])
-    # Of its corners, a body meets but that of the quarter of the cell it is in.
-    up = (local >= 0).astype(np.int64)
-    post = (2 * up - 1) * _HALF
-    away = local - np.minimum(np.maximum(local, post - _POST), post + _POST)
-    distance = discs.length(away)
-    pushed = (byte >> _QUARTERS[up[:, 0], up[:, 1]] & 1 == 1) & (distance < radius)
-    if pushed.any():
-        local[pushed] += away[pushed] * (radius / np.maximum(distance[pushed], 1e-9) - 1)[:, None]
-    return middle + local
-
-
-@functools.cache
-def _limits(radius: float) -> Float64[np.ndarray, "16 2 2"]:
-    """Least and largest x and y in a cell, by which of its sides are walls."""
-    walls = np.arange(16)[:, None] >> np.array([2, 3, 0, 1]) & 1
-    ends = np.where(walls == 1, _HALF - _POST - radius, np.inf) * np.array([-1.0, -1.0, 1.0, 1.0])
-    return ends.reshape(16, 2, 2)
-
-
 def inside_walls(
     position: Float64[np.ndarray, "b 2"],
     cells: Int[np.ndarray, " b"],
@@ -78,7 +43,9 @@ def inside_walls(
     radius: float,
 ) -> Bool[np.ndarray, " b"]:
     """Which bodies are in walls, or out of their mazes."""
-    return (np.abs(clear(position, cells, around, radius) - position) > 1e-9).any(1)
+    out = np.empty(position.shape)
+    slides.clear(out, position, cells, around, radius, CELL, THICKNESS)
+    return (np.abs(out - position) > 1e-9).any(1)
 
 
 def slide(
@@ -95,18 +62,6 @@ def slide(
     A body that would be inside something is pushed out on the shortest way, and so slides along it; one that is still
     inside a cylinder after three pushes stays where it was.
     """
-    out = clear(wanted, cells, around, radius)
-    rows, gap = np.arange(len(out)), discs.gaps(out, centre, rim)
-    for push in range(4):
-        inside = (gap < -1e-9).any(1)
-        if not inside.any():
-            break
-        rows, worst = rows[inside], gap[inside].argmin(1)
-        if push == 3:
-            out[rows] = position[rows]
-            break
-        away = out[rows] - centre[rows, worst]
-        outward = away / np.maximum(discs.length(away), 1e-9)[:, None]
-        out[rows] = clear(centre[rows, worst] + outward * rim[rows, worst][:, None], cells[rows], around[rows], radius)
-        gap = discs.gaps(out[rows], centre[rows], rim[rows])
+    out = np.empty(position.shape)
+    slides.slide(out, position, wanted, cells, around, centre, rim, radius, CELL, THICKNESS)
     return out
