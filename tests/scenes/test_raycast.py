@@ -399,7 +399,10 @@ def test_of_many_solids_each_casts_its_shadow(sun, extent, ground):
     slab = ("box", (3, 4, 0.5), (0, 0, -0.5), (math.cos(0.3), 0, 0, math.sin(0.3)), "plain")
     rng = np.random.default_rng(3)
     balls = np.concatenate([rng.uniform(-2.8, 2.8, (200, 2)), rng.uniform(0.15, 1.2, (200, 1))], 1)
-    solids = [FLOOR if ground == "plane" else slab, *(("sphere", (0.1, 0, 0), place, (1, 0, 0, 0), "plain") for place in balls.tolist())]
+    solids = [
+        FLOOR if ground == "plane" else slab,
+        *(("sphere", (0.1, 0, 0), place, (1, 0, 0, 0), "plain") for place in balls.tolist()),
+    ]
     light = np.array([-0.48, 0.6, 0.64] if sun else [-1.2, 2.2, 2.5])
     cameras = camera((-4.5, 0.3, 3.2, 0.1, -0.55), 48, 48, extent=extent)
     scene = scene_of(solids, [(light, (0.6, 0.6, 0.6), sun)])
