@@ -351,15 +351,19 @@ class Handle:
             more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
             _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
-        left = iter(_shares(b, len(scratch)))
+        # What is made of a frame is made by the thread that drew it; without such, threads need not come back here.
+        counter, left = np.zeros(1, np.int64), iter(_shares(b, len(scratch)))
 
         def work(thread: int) -> None:
             own, walk, paint = scratch[thread]
             forest = None if simple else (*walk, *grown, mapped, *paint)
+            if not more:
+                _draw(counter, b, rgb, depth, ids, *own, *rest, forest)
+                return
             for begin, end in left:
-                _draw(begin, end, rgb, depth, ids, *own, *rest, forest)
+                _draw(np.array([begin]), end, rgb, depth, ids, *own, *rest, forest)
                 if "albedo" in more:
-                    _draw(begin, end, more["albedo"], depth, ids, *own, *plain, forest)
+                    _draw(np.array([begin]), end, more["albedo"], depth, ids, *own, *plain, forest)
                 if "normals" in more:
                     _find_normals(begin, end, more["normals"], ids, *own[2:6], *bodies, forest)
                 if "flow" in more:

@@ -435,15 +435,19 @@ def compiled(version: int):
 
     @numba.njit(cache=True, **LOOP)
     def draw(
-        begin, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, spans, casting, order, nearest,
+        counter, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, spans, casting, order, nearest,
         which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,
         first, count, kind, texture, look, pose_first, position, rotation, lights, air,
         sums, places, forest,
     ):  # fmt: skip
-        """Draw cameras `begin` to before `end`; all arguments from `pixels` to `nearest` are scratch."""
+        """Draw the cameras that `counter` comes to before `end`. Threads share it and the frames; all arguments from `pixels`
+        to `nearest` are a thread's own scratch."""
         # First the colours of a finer picture, where asked for; then depth and ids of the pixels' centres.
         apart = ratio > 1 and painted and measured
-        for i in range(begin, end):
+        while True:
+            i = lanes.take(counter)
+            if i >= end:
+                break
             if not drawn[i]:
                 continue
             scene = which[i]

@@ -1,5 +1,6 @@
-"""SIMD code where LLVM would make none, or slow code: of short loops over a block's 16 numbers it makes sixteen branches, or as
-many copies; three bytes of four it moves one by one; and it leaves out stores that only some of the numbers want."""
+"""What numba has no words for: a number that threads share; and SIMD code where LLVM would make none, or slow code: of short
+loops over a block's 16 numbers it makes sixteen branches, or as many copies; three bytes of four it moves one by one; and it
+leaves out stores that only some of the numbers want."""
 
 import llvmlite.ir as ll
 import numba
@@ -102,6 +103,17 @@ def _extreme(name):
 
 
 lesser, greater = _extreme("llvm.minnum"), _extreme("llvm.maxnum")
+
+
+@extending.intrinsic
+def take(_, counter):
+    """The number that the flat int64 array `counter` begins with, which is one more from then on: no two threads get the same."""
+
+    def make(context, builder, signature, given):
+        data = context.make_array(signature.args[0])(context, builder, given[0]).data
+        return builder.atomic_rmw("add", data, ll.Constant(ll.IntType(64), 1), "monotonic")
+
+    return types.int64(counter), make
 
 
 def _most(name):
