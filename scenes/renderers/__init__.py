@@ -75,14 +75,19 @@ def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
         raise errors.CaveError(f"cameras: extent is {cameras.extent}, wanted metres above 0, or None for a pinhole")
     if cameras.extent is None and not 0 < cameras.fov < math.pi:
         raise errors.CaveError(f"cameras: fov is {cameras.fov}, wanted an angle between 0 and pi radians")
-    for what, shape in (("position", (b, 3)), ("rotation", (b, 4))):
-        array = np.asarray(getattr(cameras, what))
+    position, rotation = np.asarray(cameras.position), np.asarray(cameras.rotation)
+    for what, array, shape in (("position", position, (b, 3)), ("rotation", rotation, (b, 4))):
         if array.shape != shape:
             raise errors.CaveError(f"cameras: {what} has shape {array.shape}, wanted {shape}")
-        if not np.isfinite(array).all():
-            raise errors.CaveError(f"cameras: {what} holds values that are not finite")
-    if np.abs(np.linalg.norm(cameras.rotation, axis=1) - 1).max() > 1e-3:
-        raise errors.CaveError("cameras: rotation must hold unit quaternions (w, x, y, z)")
+    # For few cameras, to look at each number costs as much as a frame. Squares whose sum is finite are of finite numbers;
+    # and of squares that add up to so little, which NaN never does, each is small.
+    off = np.einsum("ij,ij->i", rotation, rotation) - 1
+    if not (math.isfinite(np.vdot(position, position)) and np.dot(off, off) <= 3.9e-6):
+        for what, array in (("position", position), ("rotation", rotation)):
+            if not np.isfinite(array).all():
+                raise errors.CaveError(f"cameras: {what} holds values that are not finite")
+        if np.abs(np.linalg.norm(rotation, axis=1) - 1).max() > 1e-3:
+            raise errors.CaveError("cameras: rotation must hold unit quaternions (w, x, y, z)")
     scene = np.asarray(cameras.scene)
     if scene.shape != (b,) or scene.dtype.kind not in "iu":
         raise errors.CaveError(
