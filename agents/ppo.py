@@ -25,6 +25,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 
+import agents
 from agents.training import parts
 from agents.training import state as training
 from scenes.kit import errors
@@ -159,7 +160,7 @@ class Agent:
         Raises:
             scenes.kit.errors.CaveError: an observation, a reward, the loss or a weight is no longer finite.
         """
-        with self.generators:
+        with training.checked(self.policy, self.env_steps), self.generators:
             # One rollout per call and no reset of the counters: Stable-Baselines3 goes on from its last observation.
             self.model.learn(self.rollout_steps, log_interval=None, reset_num_timesteps=False)
         logged = self.model.logger.name_to_value
@@ -186,7 +187,7 @@ class Agent:
     def load_state_dict(self, groups: dict[str, dict[str, Any]], state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self.venv.load_state_dict(training.worlds(groups))
-        self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in groups["policy"].items()})
+        agents.load_weights(self.policy, groups["policy"], "checkpoint")
         training.load_slots(self.policy.optimizer, groups.get("optimiser", {}))
         self.generators.load_state_dict(groups["generators"], state)
         self.model.num_timesteps, self.model._n_updates = state["env_steps"], state["n_updates"]

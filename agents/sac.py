@@ -22,6 +22,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.sac.policies import MultiInputPolicy, SACPolicy
 
+import agents
 from agents.training import parts
 from agents.training import state as training
 from scenes.kit import errors
@@ -145,7 +146,7 @@ class Agent:
         Raises:
             scenes.kit.errors.CaveError: an observation, a reward, the loss or a weight is no longer finite.
         """
-        with self.generators:
+        with training.checked(self.policy, self.env_steps), self.generators:
             self.model.learn(self.rollout_steps, log_interval=None, reset_num_timesteps=False)
         logged = self.model.logger.name_to_value
         names = {"critic_loss": "critic_loss", "actor_loss": "actor_loss", "ent_coef": "entropy_weight"}
@@ -179,7 +180,7 @@ class Agent:
         """Continue exactly where `state_dict` was taken."""
         model, buffer = self.model, self.model.replay_buffer
         self.venv.load_state_dict(training.worlds(groups))
-        self.policy.load_state_dict({name: torch.as_tensor(value) for name, value in groups["policy"].items()})
+        agents.load_weights(self.policy, groups["policy"], "checkpoint")
         model.log_ent_coef.data.copy_(torch.as_tensor(groups["entropy"]["log_weight"]))
         for name, optimiser in self._optimisers().items():
             training.load_slots(optimiser, groups.get(f"optimiser.{name}", {}))

@@ -3,6 +3,8 @@
 Its own `save` and `load` are pickles.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -116,3 +118,13 @@ def check(policy: torch.nn.Module, loss: float, env_steps: int) -> None:
     for name, value in policy.named_parameters():
         if not torch.isfinite(value).all():
             raise errors.CaveError(f"{name} is not finite after {env_steps} env steps")
+
+
+@contextlib.contextmanager
+def checked(policy: torch.nn.Module, env_steps: int) -> Iterator[None]:
+    """Within it, what torch's distributions say of weights that are not finite, by a table of them, is said as `check` does."""
+    try:
+        yield
+    except ValueError:
+        check(policy, 0.0, env_steps)
+        raise

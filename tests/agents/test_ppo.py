@@ -232,6 +232,20 @@ def test_at_first_all_parts_that_are_there_propose_alike_and_weigh_alike():
     assert np.ptp(made.normal.mean.numpy(), 1).max() < 0.1
 
 
+@pytest.mark.parametrize("parts", [(0, 0), (2, 3)])
+def test_weights_that_are_not_finite_are_named_in_a_line(guess, parts):
+    agent = ppo.make(dataclasses.replace(TINY, parts=parts), worlds(guess, encoded.State()), seed=0)
+    agent.policy.action_net.weight.data.fill_(np.nan)
+    with pytest.raises(errors.CaveError, match=r"^action_net\.weight is not finite after \d+ env steps$"):
+        agent.learn()
+
+
+def test_a_checkpoint_of_other_networks_is_refused_in_a_line(guess):
+    old, new = (ppo.make(dataclasses.replace(TINY, hidden=(n,)), worlds(guess, encoded.State()), 0) for n in (16, 8))
+    with pytest.raises(errors.CaveError, match=r"checkpoint: action_net\.weight has shape .*: not its weights"):
+        new.load_state_dict(*old.state_dict())
+
+
 @pytest.mark.parametrize("parts, said", [((7, 2), "7 2: the observation is 6 numbers"), ((2, 0), "two numbers")])
 def test_parts_that_do_not_fit_are_refused(guess, parts, said):
     with pytest.raises(errors.CaveError, match=said):
