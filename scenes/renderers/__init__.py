@@ -75,7 +75,7 @@ def check_cameras(cameras: scenes.Cameras, n_scenes: int) -> None:
         raise errors.CaveError(f"cameras: extent is {cameras.extent}, wanted metres above 0, or None for a pinhole")
     if cameras.extent is None and not 0 < cameras.fov < math.pi:
         raise errors.CaveError(f"cameras: fov is {cameras.fov}, wanted an angle between 0 and pi radians")
-    position, rotation = np.asarray(cameras.position), np.asarray(cameras.rotation)
+    position, rotation = np.asarray(cameras.position), np.asarray(cameras.rotation, np.float64)
     for what, array, shape in (("position", position, (b, 3)), ("rotation", rotation, (b, 4))):
         if array.shape != shape:
             raise errors.CaveError(f"cameras: {what} has shape {array.shape}, wanted {shape}")

@@ -197,6 +197,9 @@ def test_resolutions_that_cannot_be_are_refused():
     [
         ({"height": 2.5}, "pictures are 2.5 x"),
         ({"rotation": np.zeros((1, 4), np.float32)}, "unit quaternions"),
+        ({"rotation": np.array([[1.0011, 0, 0, 0]])}, "unit quaternions"),
+        ({"rotation": np.array([[0.9989, 0, 0, 0]])}, "unit quaternions"),
+        ({"rotation": np.array([[16, 16, 0, 1]], np.uint8)}, "unit quaternions"),
         ({"scene": np.zeros((1, 1), np.int64)}, "scene is int64 of shape"),
         ({"scene": np.zeros(1)}, "scene is float64"),
     ],
