@@ -40,7 +40,8 @@ _FALLS, _FALL, _KEPT, _REST = 40, 12, 0.3, 80
 they must rest."""
 _STILL, _SLOW = 1e-3, 0.02
 """A body rests that moved less than this (metres, or a quaternion's numbers), and is slower than this."""
-_ATTEMPTS, _PLACES, _TWINS = 512, 24, 0.04
+_ATTEMPTS, _ASKED, _PLACES, _TWINS = 512, 128, 24, 0.04
+"""The second: where factors were asked for, with which there may be no start at all."""
 _KEY = ("tabletop", "starts")
 _MARK = (0.06, 0.06, 0.08)
 _METAL = (0.93, 0.93, 0.96)
@@ -202,7 +203,8 @@ def starts(
     width = 2 + 7 * split.objects.width
     factors, qpos, target = {}, np.zeros((b, width)), np.zeros(b, np.int64)
     pending = np.arange(b)
-    for attempt in range(_ATTEMPTS):
+    attempts = _ASKED if mix else _ATTEMPTS
+    for attempt in range(attempts):
         # Indices are below 2^53, so those of later attempts are nobody else's.
         number = index[pending] + (attempt << 53)
         drawn = split.sample(seed, number)
@@ -232,10 +234,10 @@ def starts(
         for name, value in drawn.items():
             factors.setdefault(name, np.zeros((b, *value.shape[1:]), value.dtype))[pending] = value
         qpos[pending], target[pending] = begun, chosen
-        if attempt == _ATTEMPTS - 1 and not good.all():
+        if attempt == attempts - 1 and not good.all():
             row = int(np.argmin(good))
             told = next(reason for reason, which in why.items() if which[row])
-            raise refusal(int(pending[row]), f"{told}, in {_ATTEMPTS} scenes; ask for other factors")
+            raise refusal(int(pending[row]), f"{told}, in {attempts} scenes; ask for other factors")
         pending = pending[~good]
         if not len(pending):
             break
