@@ -73,6 +73,11 @@ class Parts(nn.Module):
         seen = self.look(torch.cat([parts, rest[:, None].expand(-1, n, -1)], -1))
         return parts, rest, seen, (parts != 0).any(-1, keepdim=True)
 
+    @staticmethod
+    def mean(seen: Float[Tensor, "b n w"], there: Bool[Tensor, "b n 1"]) -> Float[Tensor, "b w"]:
+        """Of what the network makes of the parts that are there."""
+        return (seen * there).sum(1) / there.sum(1).clamp(min=1)
+
 
 class Sum(Parts):
     """A number from the sum over all parts: a critic, to which the action is a part of what is left over; or, with `width` -1,
@@ -101,8 +106,7 @@ class Choice(Parts):
         parts, rest, seen, there = self.split(x)
         share = self.score(seen).masked_fill(~there, -1e9).softmax(1)
         chosen = torch.einsum("bnh,bnd->bhd", share, parts).flatten(1)
-        mean = (seen * there).sum(1) / there.sum(1).clamp(min=1)
-        return self.out(torch.cat([chosen, mean, rest], 1))
+        return self.out(torch.cat([chosen, self.mean(seen, there), rest], 1))
 
 
 class Layout:
@@ -156,7 +160,7 @@ class Proposals(Parts):
     def forward(self, x: Float[Tensor, "b size"]) -> Float[Tensor, "b n f"]:
         """Weight, numbers and features of every part."""
         parts, _, seen, there = self.split(x)
-        mean = (seen * there).sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp(min=1)
+        mean = self.mean(seen, there)[:, None]
         features = self.out(torch.cat([parts, seen, mean.expand_as(seen)], -1))
         return torch.cat([self.weight(features).masked_fill(~there, -1e9), parts, features], -1)
 
