@@ -352,7 +352,7 @@ class Handle:
             _, *other = lenses(flow_to[0])
             motion = (drawn, h, w, which, self._count, eyes, turns, *lens, *places, *other, *self._places(flow_to[1]))
         # What is made of a frame is made by the thread that drew it; without such, threads need not come back here.
-        counter, left = np.zeros(1, np.int64), iter(_shares(b, len(scratch)))
+        counter, left = np.zeros(1, np.int64), iter(_shares(b, len(scratch)) if more else ())
 
         def work(thread: int) -> None:
             own, walk, paint = scratch[thread]

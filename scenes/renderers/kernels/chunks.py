@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from scenes.renderers.kernels import lanes, outlines, surfaces, textures
-from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, ZERO
+from scenes.renderers.kernels.surfaces import HALF, INF, INLINE, LOOP, ONE, ZERO
 
 LANES = np.uintp(outlines.WIDE)
 BLOCKS = 32
@@ -35,8 +35,8 @@ LIFT = np.float32(0.01)
 """How far above a torus, in tube radii, its rays to the light begin: its own surface must not stop them."""
 FAR_FACE = np.float32(1e30)
 """Inverse of the depth of a face that is not seen, which the others' are less than."""
-HALF, ROOM = np.float32(0.5), np.float32(1.001)
-"""The second: by how much balls are drawn too large, so that rounding leaves nothing out."""
+ROOM = np.float32(1.001)
+"""By how much balls are drawn too large, so that rounding leaves nothing out."""
 MOST, ROUND, LIMIT = np.float32(255), np.float32(0.5), np.float32(255.5)
 
 
@@ -163,6 +163,13 @@ def all_near(s):
 
 
 @numba.njit(**INLINE)
+def beside(s, b, x, y, window):
+    """Whether block `b` of a chunk, of first pixel `x` `y`, is outside of a window, or passed by what might shade it."""
+    outside = y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]
+    return outside or s[NEAR + np.uintp(b)] < ZERO
+
+
+@numba.njit(**INLINE)
 def _passes(s, base, first, extent, lx, ly, lz, far, away, square):
     """Whether, of a block's pixels that are lit so far, any's way to the light comes so near to a solid's middle."""
     for j in range(LANES):
@@ -201,9 +208,7 @@ def _loops(hit):
         far, away = (INF, ZERO) if is_sun else (ONE, ONE)
         for b in range(n):
             x, y = blocks[0, start + b], blocks[1, start + b]
-            if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
-                continue
-            if s[NEAR + np.uintp(b)] < ZERO:
+            if beside(s, b, x, y, window):
                 continue
             first = rays(g, x, y, extent)
             base = np.uintp(b) * LANES
@@ -324,9 +329,7 @@ def shade_torus(s, blocks, start, n, g, size, light, is_sun, window, itself, ext
     lift = LIFT * tube if itself else ZERO
     for b in range(n):
         x, y = blocks[0, start + b], blocks[1, start + b]
-        if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
-            continue
-        if s[NEAR + np.uintp(b)] < ZERO:
+        if beside(s, b, x, y, window):
             continue
         first = rays(g, x, y, extent)
         base = np.uintp(b) * LANES

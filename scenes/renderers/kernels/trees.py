@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numba import extending
 
-from scenes.renderers.kernels import growth, outlines
-from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NEAR, NX, NY, NZ, T, ray, rays
+from scenes.renderers.kernels import growth
+from scenes.renderers.kernels.chunks import LAMBERT, LANE, LANES, NX, NY, NZ, T, beside, ray, rays
 from scenes.renderers.kernels.surfaces import INF, INLINE, LOOP, ONE, TINY, ZERO, _away_from_zero
 
 WIDE = np.uintp(growth.WIDE)
@@ -259,9 +259,7 @@ def shade_mesh(s, blocks, start, n, g, size, light, is_sun, window, itself, exte
     drift = DRIFT if itself else ZERO
     for b in range(n):
         x, y = blocks[0, start + b], blocks[1, start + b]
-        if y < window[1] or y > window[3] or x + outlines.WIDE <= window[0] or x > window[2]:
-            continue
-        if s[NEAR + np.uintp(b)] < ZERO:
+        if beside(s, b, x, y, window):
             continue
         first = rays(g, x, y, extent)
         base = np.uintp(b) * LANES
