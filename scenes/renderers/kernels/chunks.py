@@ -185,10 +185,25 @@ def _passes(s, base, first, extent, lx, ly, lz, far, away, square):
     return lanes.any_over(s, TRACE, ZERO)
 
 
+def _named(name):
+    """Compile a function under a name that no other has.
+
+    numba tells functions of one name and the same types apart by numbers that it counts anew in every process; code that
+    two processes have left in the cache would call one in the place of another.
+    """
+
+    def compiled(function):
+        function.__qualname__ = name
+        return numba.njit(**LOOP)(function)
+
+    return compiled
+
+
 def _loops(hit):
     """The two loops of one kind of solid, from its function in `surfaces`."""
+    kind = hit.py_func.__name__
 
-    @numba.njit(**LOOP)
+    @_named(f"meet_{kind}")
     def meet(s, blocks, start, n, g, size, extent):
         """Depths and normals."""
         p, q, r = size[0], size[1], size[2]
@@ -200,7 +215,7 @@ def _loops(hit):
                 ox, oy, oz, rx, ry, rz = ray(first, s[LANE + j], extent)
                 s[T + i], s[NX + i], s[NY + i], s[NZ + i] = hit(ox, oy, oz, rx, ry, rz, p, q, r)
 
-    @numba.njit(**LOOP)
+    @_named(f"shade_{kind}")
     def shade(s, blocks, start, n, g, size, light, is_sun, window, extent, reach):
         """Darken the pixels within `window` whose way to the light meets the solid, which lies within `reach`."""
         p, q, r = size[0], size[1], size[2]
