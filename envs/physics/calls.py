@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from scenes.kit.compiler import numba
+from scenes.kit.compiler import kept, numba
 
 _BYTES = 8
 
@@ -30,7 +30,7 @@ def _copy(typing, function, to, source, n):
     return _caller((64, 64, 32))
 
 
-@numba.njit(nogil=True, cache=True)
+@kept(nogil=True)
 def run(begin, end, model, data, calls, copy, inputs, given, outputs, wanted, widths_in, widths_out):
     """For simulations `begin` to before `end`: copy in what is given, make the calls, copy out what is wanted.
 

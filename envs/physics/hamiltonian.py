@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from scenes.kit.compiler import numba
+from scenes.kit.compiler import kept, numba
 
 SPRING, PENDULUM, DOUBLE, BODIES = range(4)
 """Systems: a mass on a spring; a pendulum; a pendulum on a pendulum; bodies in a plane that attract one another."""
@@ -155,7 +155,7 @@ def _attempt(system, n, a, y, h, first, work, table):
     return False
 
 
-@numba.njit(cache=True, **_LOOP)
+@kept(**_LOOP)
 def advance(system, n, parameters, states, time):
     """Move states, in place, by `time` seconds.
 
@@ -194,7 +194,7 @@ def advance(system, n, parameters, states, time):
     return fine
 
 
-@numba.njit(cache=True, **_LOOP)
+@kept(**_LOOP)
 def energies(system, n, parameters, states):
     """Energy of each state in joules, float64 b; arguments as for `advance`."""
     out = np.empty(len(states))
@@ -203,7 +203,7 @@ def energies(system, n, parameters, states):
     return out
 
 
-@numba.njit(cache=True, **_LOOP)
+@kept(**_LOOP)
 def velocities(system, n, parameters, states):
     """Rates of the positions, dH/dp, float64 b d; arguments as for `advance`."""
     b, own = states.shape

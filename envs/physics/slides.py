@@ -2,7 +2,7 @@
 
 import math
 
-from scenes.kit.compiler import numba
+from scenes.kit.compiler import kept, numba
 
 _LOOP = {"nogil": True, "error_model": "numpy"}
 
@@ -51,14 +51,14 @@ def _deepest(x, y, centre, rim):
     return which
 
 
-@numba.njit(cache=True, **_LOOP)
+@kept(**_LOOP)
 def clear(out, position, cells, around, radius, size, thick):
     """Write the nearest places to those of `position`, in the same cells, where bodies are in no wall."""
     for i in range(len(out)):
         out[i, 0], out[i, 1] = _clear(position[i, 0], position[i, 1], cells[i], around[i], radius, size, thick)
 
 
-@numba.njit(cache=True, **_LOOP)
+@kept(**_LOOP)
 def slide(out, position, wanted, cells, around, centre, rim, radius, size, thick):
     """Write where bodies come to stand; see `corridors.slide`."""
     for i in range(len(out)):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float32
 
-from scenes.kit.compiler import numba
+from scenes.kit.compiler import kept
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 FAINT = np.float32(1e-4)
@@ -20,7 +20,7 @@ VIEWS = 9
 AHEAD = np.float32(1e-3)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+@kept(nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
 def _rows(begin, end, pictures, axes, eyes, origins, reach, shares, tangent, out):
     """Rows `begin` to before `end` of all queries' pictures, counted through; arguments are those of `look_up`."""
     n_views, size = pictures.shape[1], pictures.shape[2]

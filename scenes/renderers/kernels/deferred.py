@@ -5,6 +5,7 @@ import math
 import numba
 import numpy as np
 
+from scenes.kit.compiler import kept
 from scenes.renderers.kernels import chunks, frame, outlines
 from scenes.renderers.kernels.surfaces import INF, LOOP
 
@@ -85,7 +86,7 @@ def _flow(flow, depth, ids, height, width, before, after, poses, poses_after):
 def compiled(version: int):
     """The functions for normals and for flow of all cameras; for `version` see `frame.compiled`."""
 
-    @numba.njit(cache=True, **LOOP)
+    @kept(**LOOP)
     def normals(
         begin, end, made, ids, far, s, geometry, blocks,
         which, eye, camera, drawn, fov, extent, height, width,
@@ -108,7 +109,7 @@ def compiled(version: int):
             )  # fmt: skip
         return version
 
-    @numba.njit(cache=True, **LOOP)
+    @kept(**LOOP)
     def flow(
         begin, end, made, depth, ids, drawn, height, width, which, count,
         eye, camera, step, flat, pose_first, position, rotation,

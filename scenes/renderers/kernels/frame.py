@@ -11,6 +11,7 @@ import math
 import numba
 import numpy as np
 
+from scenes.kit.compiler import kept
 from scenes.renderers.kernels import casters, chunks, laid, lanes, outlines, pictures, trees, triangles
 from scenes.renderers.kernels.outlines import (
     BOX,
@@ -433,7 +434,7 @@ def compiled(version: int):
     calls; so it closes over `version`, a number that stands for those.
     """
 
-    @numba.njit(cache=True, **LOOP)
+    @kept(**LOOP)
     def draw(
         counter, end, rgb, depth, ids, pixels, small, z, s, geometry, blocks, edge, spans, casting, order, nearest,
         which, eye, camera, drawn, fov, extent, height, width, ratio, shadows, painted, measured,

@@ -5,8 +5,9 @@ Wald 2007): the halves of least area times faces. Then its nodes are taken toget
 one SIMD instruction tests at once; a leaf holds as many triangles.
 """
 
-import numba
 import numpy as np
+
+from scenes.kit.compiler import kept
 
 WIDE = 16
 """Branches of a node, triangles of a leaf."""
@@ -24,13 +25,13 @@ MARGIN = np.float32(2e-6)
 """By how much of the mesh's extent boxes are wider than what they hold: rounding must lose no triangle."""
 
 
-@numba.njit(cache=True)
+@kept()
 def _area(low, high):
     x, y, z = high[0] - low[0], high[1] - low[1], high[2] - low[2]
     return x * y + y * z + z * x
 
 
-@numba.njit(cache=True)
+@kept()
 def _bounds(low, high, order, first, end):
     """The box around some faces, and the one around their middles (twice these)."""
     box, middles = np.empty((2, 3)), np.empty((2, 3))
@@ -43,7 +44,7 @@ def _bounds(low, high, order, first, end):
     return box, middles
 
 
-@numba.njit(cache=True)
+@kept()
 def _best_split(low, high, order, first, end, middles):
     """Axis and place at which to part some faces by their middles (twice these); the axis is -1 if that parts none."""
     count = np.zeros(BINS, np.int64)
@@ -77,7 +78,7 @@ def _best_split(low, high, order, first, end, middles):
     return axis, place
 
 
-@numba.njit(cache=True)
+@kept()
 def _halves(low, high):
     """The tree of two branches: order of faces; of each node its faces in it, first branch (0: a leaf) and box."""
     n = len(low)
@@ -110,7 +111,7 @@ def _halves(low, high):
     return order, span[:made], branch[:made], boxes[:made]
 
 
-@numba.njit(cache=True)
+@kept()
 def grow(corners):
     """The tree of triangles, float32 f 3 3.
 
