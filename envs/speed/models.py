@@ -1,4 +1,5 @@
-"""How fast MuJoCo models are drawn and moved, and how like MuJoCo's own pictures ours are: `envs.benchmark gymnasium`.
+"""How fast MuJoCo models are drawn and moved, and how like MuJoCo's own pictures ours are: `envs.benchmark gymnasium`, and
+`mjcf` for files.
 
 Both sides start from the same joints' positions and end with the same arrays: kinematics, what is to be drawn, colours in one
 pass and depth and ids in another. Neither has what the other lacks: no fog, haze or reflections.
@@ -8,9 +9,8 @@ import dataclasses
 import functools
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -30,15 +30,15 @@ from scenes.kit import errors, seeds, sheets
 
 _PLAYED = 20
 """Random actions before a state is drawn."""
+_HELD = 5
+"""Steps of a file's model for each of them."""
 _SHEET, _PAIRS = 160, 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options of the benchmark."""
+class Pictures:
+    """Options of pictures, ours and theirs."""
 
-    all: bool = False
-    """All eleven MuJoCo environments of Gymnasium instead of the one of --env.id."""
     size: int = 64
     """Height and width of pictures, in pixels."""
     sensors: tuple[str, ...] = renderers.USUAL
@@ -49,10 +49,6 @@ class Options:
     """Rays per pixel each way, against as many samples per pixel there."""
     n_states: int = 256
     """States drawn together."""
-    n_worlds: int = 256
-    """Worlds that are stepped together."""
-    n_steps: int = 10
-    """Steps of a round of them."""
     rounds: int = 5
     """Rounds, of which the best counts."""
     n_mujoco: int = 16
@@ -66,23 +62,59 @@ class Options:
         renderers.check_sensors(self.sensors)
         if not self.sensors:
             raise errors.CaveError(f"--sensors names none: choose from {', '.join(renderers.USUAL)}", errors.USAGE)
-        limits = dict.fromkeys(("n_states", "n_worlds", "n_steps", "rounds"), (1, 10**6))
+        limits = dict.fromkeys(("n_states", "rounds"), (1, 10**6))
         errors.within("benchmark", self, limits | {"size": (1, renderers.LARGEST), "supersample": (1, 8)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(Pictures):
+    """Options of the benchmark of environments."""
+
+    all: bool = False
+    """All eleven MuJoCo environments of Gymnasium instead of the one of --env.id."""
+    n_worlds: int = 256
+    """Worlds that are stepped together."""
+    n_steps: int = 10
+    """Steps of a round of them."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        errors.within("benchmark", self, dict.fromkeys(("n_worlds", "n_steps"), (1, 10**6)))
 
     def ids(self, config: Config) -> list[str]:
         """Which environments are measured."""
         return list(tasks.TASKS) if self.all else [config.id]
 
 
-def ours(env_id: str, camera: str, n: int, size: int, **look: Any) -> screen.Screen:
-    """States of one model as pictures, by the ray caster.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileOptions(Pictures):
+    """Options of the benchmark of files."""
+
+    root: Path | None = None
+    """Folder that holds all files that the models refer to; by default each model's own."""
+    camera: str = ""
+    """The name or number of one of a model's cameras; "free" for the one that MuJoCo's viewer begins with; by default the model's
+    camera "track", or "free" if it has none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is drawn."""
+
+    name: str
+    model: mujoco.MjModel
+    camera: int | str | mujoco.MjvCamera
+    """As `Stage.cameras` takes it."""
+    states: Callable[[int], Float[np.ndarray, "n q"]]
+    """Positions of the joints in so many different states."""
+
+
+def of_environment(env_id: str, camera: str) -> Subject:
+    """The model of an environment, in states of random play.
 
     Args:
         env_id: Of a MuJoCo environment.
         camera: As `envs.gymnasium.Config.camera`.
-        n: How many states.
-        size: Height and width of pictures.
-        look: Options of the renderer.
 
     Raises:
         errors.CaveError: the environment has no MuJoCo model.
@@ -90,7 +122,37 @@ def ours(env_id: str, camera: str, n: int, size: int, **look: Any) -> screen.Scr
     env = registered.make(env_id).unwrapped
     if not isinstance(getattr(env, "model", None), mujoco.MjModel):
         raise errors.CaveError(f"{env_id} has no MuJoCo model to draw: choose one that has", errors.USAGE)
-    return screen.Screen(models.Stage(env.model), n, (size, size), camera_of(env, camera), **look)
+    return Subject(env_id, env.model, camera_of(env, camera), functools.partial(_played, env, env_id))
+
+
+def of_file(path: Path, root: Path | None, camera: str) -> Subject:
+    """The model of a file (MJCF or URDF), in states that random controls bring it to from its first keyframe, if it has one.
+
+    Args:
+        path: The file.
+        root: As `envs.physics.mujoco.read` takes it.
+        camera: As `FileOptions.camera`.
+
+    Raises:
+        errors.CaveError: the model cannot be read, or has no such camera.
+    """
+    model = models.read(path, root)
+    named = camera or "track"
+    if not camera.isdigit() and mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, named) < 0:
+        if camera not in ("", "free"):
+            raise errors.unknown(
+                f"camera of {path}", camera, ["free", *(model.camera(i).name for i in range(model.ncam))]
+            )
+        view = mujoco.MjvCamera()
+        mujoco.mjv_defaultFreeCamera(model, view)
+    else:
+        view = int(camera) if camera.isdigit() else named
+    return Subject(f"{path.absolute().parent.name}/{path.stem}", model, view, functools.partial(_shaken, model, path))
+
+
+def ours(subject: Subject, n: int, size: int, **look: Any) -> screen.Screen:
+    """`n` states as pictures of that many pixels each way, by the ray caster with options `look`."""
+    return screen.Screen(models.Stage(subject.model), n, (size, size), subject.camera, **look)
 
 
 def draw(made: screen.Screen, qpos: Float[np.ndarray, "b q"]) -> scenes.Frames:
@@ -195,9 +257,8 @@ def _view(model: mujoco.MjModel, camera: int | str | mujoco.MjvCamera) -> mujoco
     return view
 
 
-def states(env_id: str, n: int) -> Float[np.ndarray, "n q"]:
+def _played(env: Any, env_id: str, n: int) -> Float[np.ndarray, "n q"]:
     """Positions of the joints in `n` different states of random play."""
-    env = registered.make(env_id).unwrapped
     moved, rng = batch.Batch(env.model, n, ("qpos",)), seeds.generator(0, "benchmark", env_id)
     for row in range(n):
         env.reset(seed=row)
@@ -206,6 +267,21 @@ def states(env_id: str, n: int) -> Float[np.ndarray, "n q"]:
     for _ in range(_PLAYED):
         moved.ctrl[:] = rng.uniform(low, high, (n, len(low)))
         moved.step(env.frame_skip)
+    return moved.qpos
+
+
+def _shaken(model: mujoco.MjModel, path: Path, n: int) -> Float[np.ndarray, "n q"]:
+    """The same of a file's model; controls without a range are from -1 to 1."""
+    moved, rng = batch.Batch(model, n, ("qpos",)), seeds.generator(0, "benchmark")
+    if model.nkey:
+        for data in moved.data:
+            mujoco.mj_resetDataKeyframe(model, data, 0)
+    low, high = np.where(model.actuator_ctrllimited, model.actuator_ctrlrange.T, [[-1], [1]])
+    for _ in range(_PLAYED):
+        moved.ctrl[:] = rng.uniform(low, high, (n, model.nu))
+        moved.step(_HELD)
+    if not np.isfinite(moved.qpos).all():
+        raise errors.CaveError(f"{path}: under random controls its state is soon not finite")
     return moved.qpos
 
 
@@ -233,17 +309,18 @@ def agreement(ours: scenes.Frames, theirs: scenes.Frames) -> dict[str, float]:
     }
 
 
-def measure(config: Config, options: Options) -> Iterator[speed.Row]:
-    """Pictures and steps of each environment, ours and theirs."""
-    for env_id in options.ids(config):
-        yield from _pictures(env_id, config, options)
-        yield from _steps(env_id, options)
+def measure(subjects: list[Subject], options: Pictures) -> Iterator[speed.Row]:
+    """Pictures of each model, ours and theirs; and of environments, steps."""
+    for subject in subjects:
+        yield from _pictures(subject, options)
+        if isinstance(options, Options):
+            yield from _steps(subject.name, options)
 
 
-def _pictures(env_id: str, config: Config, options: Options) -> Iterator[speed.Row]:
+def _pictures(subject: Subject, options: Pictures) -> Iterator[speed.Row]:
     look = {"shadows": options.shadows, "supersample": options.supersample, "sensors": options.sensors}
-    made = ours(env_id, config.camera, options.n_states, options.size, **look)
-    qpos, some = states(env_id, options.n_states), min(options.n_mujoco, options.n_states)
+    made = ours(subject, options.n_states, options.size, **look)
+    qpos, some = subject.states(options.n_states), min(options.n_mujoco, options.n_states)
     calls, counts = {"ray caster": functools.partial(draw, made, qpos)}, {"ray caster": len(qpos), "MuJoCo": some}
     told, native = "", None
     if some:
@@ -255,19 +332,19 @@ def _pictures(env_id: str, config: Config, options: Options) -> Iterator[speed.R
             yield speed.Row("ready", f"MuJoCo's renderer is left out: {error}", np.nan, "")
     seconds = speed.best(calls, options.rounds)
     rates = {name: counts[name] / seconds[name] for name in calls}
-    solids = f"{len(made.stage.geoms)} solids"
-    yield speed.Row("pictures", f"{env_id}, {solids}: ray caster", rates["ray caster"], "frames")
+    of = f"{subject.name}, {len(made.stage.geoms)} solids"
+    yield speed.Row("pictures", f"{of}: ray caster", rates["ray caster"], "frames")
     if native is None:
         return
     if set(options.sensors) == set(renderers.USUAL):
-        mine = draw(ours(env_id, config.camera, some, options.size, **look), qpos[:some])
+        mine = draw(ours(subject, some, options.size, **look), qpos[:some])
         alike = agreement(mine, native.frames(qpos[:some]))
         told = (
             f"; ids agree on {alike['ids']:.2%}, depth on {alike['depth']:.2%}, colours to {alike['colour']:.1f} of 255"
         )
     native.close()
     note = f"{rates['ray caster'] / rates['MuJoCo']:,.0f} times slower{told}"
-    yield speed.Row("pictures", f"{env_id}, {solids}: MuJoCo", rates["MuJoCo"], "frames", note)
+    yield speed.Row("pictures", f"{of}: MuJoCo", rates["MuJoCo"], "frames", note)
 
 
 def _steps(env_id: str, options: Options) -> Iterator[speed.Row]:
@@ -293,14 +370,14 @@ def _play_theirs(env: gymnasium.vector.VectorEnv, n_steps: int) -> None:
         env.step(np.roll(actions, i, 0))
 
 
-def sheet(module: ModuleType, config: Config, options: Options) -> bytes:
-    """Ours beside MuJoCo's, in pairs, with smooth edges on both sides: a PNG file with a row for each environment."""
+def sheet(subjects: list[Subject], options: Pictures) -> bytes:
+    """Ours beside MuJoCo's, in pairs, with smooth edges on both sides: a PNG file with a row for each model."""
     rows = {}
-    for env_id in options.ids(config):
-        made = ours(env_id, config.camera, _PAIRS, _SHEET, shadows=options.shadows, supersample=2)
-        qpos = states(env_id, _PAIRS)
+    for subject in subjects:
+        made = ours(subject, _PAIRS, _SHEET, shadows=options.shadows, supersample=2)
+        qpos = subject.states(_PAIRS)
         native = Native(made, ("rgb",), options.shadows, 4)
         pairs = np.stack([draw(made, qpos).rgb, native.draw(qpos)[0][:, ::-1]], 1)
         native.close()
-        rows[env_id] = pairs.reshape(2 * _PAIRS, _SHEET, _SHEET, 3)
+        rows[subject.name] = pairs.reshape(2 * _PAIRS, _SHEET, _SHEET, 3)
     return sheets.png(sheets.contact_sheet(rows))

@@ -7,6 +7,7 @@ import sys
 
 import gymnasium
 import imageio.v3 as iio
+import mujoco
 import numpy as np
 import pytest
 
@@ -178,7 +179,8 @@ def test_models_are_measured_and_without_mujoco_s_renderer_too(capsys):
 @pytest.mark.parametrize("env_id", tasks.TASKS)
 def test_our_pictures_agree_with_mujoco_s_own(env_id):
     """Further than a pixel from an edge: the same solid on 99.5 % of pixels, depth within 1 %."""
-    made, qpos = models.ours(env_id, "", 4, 64), models.states(env_id, 4)
+    subject = models.of_environment(env_id, "")
+    made, qpos = models.ours(subject, 4, 64), subject.states(4)
     native = models.Native(made, renderers.USUAL, False, 0)
     alike = models.agreement(models.draw(made, qpos), native.frames(qpos))
     native.close()
@@ -206,6 +208,37 @@ def test_ours_lie_beside_mujoco_s_on_a_sheet(tmp_path):
     assert [row.note.split()[1:3] for row in rows if "MuJoCo" in row.what] == [["times", "slower;"]]
     left, right = (iio.imread(out)[6:166, -x - 6 : -x - 6 + 160].astype(float) for x in (160 + 166, 160))
     assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.9
+
+
+ARM = """<mujoco><asset><mesh name="wedge" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset>
+<worldbody><camera name="side" pos="0 -4 1" xyaxes="1 0 0 0 0 1"/><geom type="plane" size="2 2 1"/>
+<body pos="0 0 1"><joint name="j" axis="0 1 0"/><geom type="mesh" mesh="wedge"/></body></worldbody>
+<actuator><motor joint="j" gear="50"/></actuator></mujoco>"""
+
+
+def test_files_of_models_are_measured(tmp_path, capsys):
+    file, figures = tmp_path / "arm.xml", tmp_path / "figures.json"
+    file.write_text(ARM)
+    tiny = ["--n-states", "3", "--size", "8", "--rounds", "1", "--n-mujoco", "0"]
+    rows = benchmark.main(["mjcf", str(file), str(file), *tiny, "--camera", "side", "--json", str(figures)])
+    assert [row.what for row in rows] == [f"{tmp_path.name}/arm, 2 solids: ray caster"] * 2
+    assert [row["rate"] for row in json.loads(figures.read_text())["rows"]] == [row.rate for row in rows]
+    subject = models.of_file(file, None, "")
+    assert subject.camera.type == int(mujoco.mjtCamera.mjCAMERA_FREE) and len(np.unique(subject.states(5))) == 5
+    assert models.of_file(file, None, "0").camera == 0
+    for words, said in (([], "paths of models"), ([str(file), "--camera", "track"], "choose from free, side")):
+        with pytest.raises(errors.CaveError, match=said):
+            benchmark.main(["mjcf", *words])
+
+
+@pytest.mark.opengl
+def test_a_file_s_pictures_agree_with_mujoco_s_own(tmp_path):
+    file, out = tmp_path / "arm.xml", tmp_path / "sheet.png"
+    file.write_text(ARM)
+    tiny = ["--n-states", "4", "--size", "64", "--rounds", "1", "--n-mujoco", "4"]
+    _, theirs = benchmark.main(["mjcf", str(file), *tiny, "--camera", "side", "--sheet", str(out)])
+    assert "ids agree on 100.00%, depth on 100.00%" in theirs.note
+    assert iio.imread(out).shape[0] >= 160
 
 
 def test_counts_below_one_are_refused():
