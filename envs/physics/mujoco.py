@@ -8,8 +8,8 @@ For a person who has an `MjModel` and an `MjData` and wants a picture, two lines
 and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
 
 What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (with the normals that MuJoCo draws them with)
-and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of meshes
-that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light
+and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of boxes and
+of meshes that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light
 that goes with a camera. What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images
 on other geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights; sites, tendons, skins
 and flexes.
@@ -29,8 +29,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 import scenes
+from envs.physics import materials
 from envs.physics.looks import quaternions
-from scenes import geometry, renderers
+from scenes import renderers
 from scenes.geometry import meshes, reading
 from scenes.kit import errors
 
@@ -44,9 +45,6 @@ GROUPS = (True, True, True, False, False, False)
 """Groups of geoms that are shown: MuJoCo's default."""
 _DEFAULT = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 """The colour of a geom that was given none: its material's counts, if it has one."""
-_REPEATS = 1e4
-"""Most repeats of a texture."""
-_PLAIN, _CHECKER, _IMAGE = (scenes.TEXTURES.index(name) for name in ("plain", "checker", "image"))
 
 
 _FINITE = (
@@ -124,9 +122,13 @@ class Stage:
         """The model's numbers of the geoms that are drawn: solid `k` of a scene is geom `geoms[k]`."""
         self._kind = np.array([scenes.KINDS.index(_KINDS[int(t)]) for t in model.geom_type[self.geoms]], np.int32)
         self._size = model.geom_size[self.geoms].astype(np.float32)
-        self._meshes, self._mesh = _meshes(model, self.geoms)
+        boxes = materials.boxes(model, self.geoms)
+        self._meshes, self._mesh = _meshes(model, self.geoms, boxes)
+        self._kind[self._mesh >= 0] = scenes.KINDS.index("mesh")
         self._size[self._mesh >= 0] = 1  # the size of a mesh is in its vertices
-        self._texture, self._scale, self._base, self._pattern, self._images = _looks(model, self.geoms, colours)
+        self._texture, self._scale, self._base, self._pattern, self._images = materials.looks(
+            model, self.geoms, colours, boxes
+        )
         self._lit = _light_is_on(model)
         self._sky = _sky(model)
 
@@ -184,7 +186,11 @@ class Stage:
             texture=tile(self._texture),
             texture_scale=tile(self._scale),
             images=self._images,
-            image=tile(np.where(self._texture == _IMAGE, np.cumsum(self._texture == _IMAGE) - 1, -1).astype(np.int32)),
+            image=tile(
+                np.where(self._texture == materials.IMAGE, np.cumsum(self._texture == materials.IMAGE) - 1, -1).astype(
+                    np.int32
+                )
+            ),
             colour=self._colours(states, places[:, suns], colours[suns], ambient).reshape(-1, 2, 3),
             light_position=places.astype(np.float32),
             light_colour=tile(colours[None]).astype(np.float32),
@@ -200,7 +206,7 @@ class Stage:
         pattern's own colours. Our renderers clip last; a pattern on a plane, which suns light evenly, is dimmed to match.
         """
         made = np.tile(self._base[:, None] * self._pattern, (len(states), 1, 1, 1))
-        planes = np.flatnonzero((self._texture != _PLAIN) & (self._mesh < 0))
+        planes = np.flatnonzero((self._texture != materials.PLAIN) & (self._mesh < 0))
         if len(planes):
             up = scenes.rotation_matrices(states.rotation[:, planes].astype(np.float64))[..., 2]
             falls = np.maximum(np.einsum("bpi,bli->bpl", up, suns), 0)
@@ -439,131 +445,23 @@ def _colours(model: mujoco.MjModel) -> Float32[np.ndarray, "n 4"]:
     return colours
 
 
-def _looks(
-    model: mujoco.MjModel, geoms: Int[np.ndarray, " n"], colours: Float32[np.ndarray, "m 4"]
-) -> tuple[
-    Int32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 2 3"],
-    tuple[np.ndarray, ...],
-]:  # fmt: skip
-    """Of each geom that is drawn: which pattern, its period, the colour below it, and its two colours; and the images of
-    those that show one, in their order."""
-    n = len(geoms)
-    texture, scale = np.full(n, _PLAIN, np.int32), np.ones(n, np.float32)
-    pattern, images = np.ones((n, 2, 3), np.float32), []
-    for k, geom in enumerate(geoms.tolist()):
-        material = int(model.geom_matid[geom])
-        number = _texture_of(model, material) if material >= 0 else -1
-        if number < 0:
-            continue
-        pixels = _pixels(model, number)
-        flat = model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_2D)
-        if _repeats(model, geom).any():
-            texture[k] = _IMAGE
-            images.append(np.round(pixels[..., :3] * 255).astype(np.uint8))
-            continue
-        if not flat or model.geom_type[geom] != int(_TYPES.mjGEOM_PLANE):
-            pattern[k] = pixels.reshape(-1, pixels.shape[-1]).mean(0)[:3]
-            continue
-        repeat, size = _repeat(model, material), model.geom_size[geom, :2]
-        # Repeats over the whole plane, or, where it is uniform or has no end, over two metres: MuJoCo's meaning of both.
-        uniform = bool(model.mat_texuniform[material])
-        periods = [float(2 / r if uniform or not s else 2 * s / r) for r, s in zip(repeat, size, strict=True)]
-        squares = _checker(pixels)
-        if squares is None:
-            texture[k], scale[k] = _IMAGE, periods[0]
-            images.append(_laid(pixels[..., :3], periods, size))
-        else:
-            texture[k], scale[k] = _CHECKER, np.mean(periods)
-            pattern[k] = squares
-    return texture, scale, colours[geoms, :3], pattern, tuple(images)
-
-
-def _laid(
-    pixels: Float32[np.ndarray, "h w 3"], periods: list[float], size: Float[np.ndarray, " 2"]
-) -> UInt8[np.ndarray, "_ _ 3"]:
-    """A picture whose square pixels and middle lie on a plane as MuJoCo's do: those have any shape, and begin at the
-    plane's upper left corner, or where it has no bounds have their middle at its."""
-    h, w = pixels.shape[:2]
-    aspect = float(periods[1] / periods[0])
-    height, width = (round(w * aspect), w) if w * aspect >= h else (h, round(h / aspect))
-    most = scenes.LARGEST_IMAGE
-    across, down = (float(s / p - 0.5) if s else 0.0 for s, p in zip(size, periods, strict=True))
-    return geometry.repeated(pixels * 255, min(max(height, 1), most), min(max(width, 1), most), down, across)
-
-
-def _texture_of(model: mujoco.MjModel, material: int) -> int:
-    """The texture that colours a material; -1 for none."""
-    row = np.atleast_1d(model.mat_texid[material])
-    roles = mujoco.mjtTextureRole
-    for role in (int(roles.mjTEXROLE_RGB), int(roles.mjTEXROLE_RGBA)):
-        if role < len(row) and row[role] >= 0:
-            return int(row[role])
-    return -1
-
-
-def _pixels(model: mujoco.MjModel, number: int) -> Float32[np.ndarray, "h w c"]:
-    """A texture's picture, in [0, 1]."""
-    h, w, c = (int(array[number]) for array in (model.tex_height, model.tex_width, model.tex_nchannel))
-    start = int(model.tex_adr[number])
-    made = np.asarray(model.tex_data[start : start + h * w * c]).reshape(h, w, c).astype(np.float32) / 255
-    return made if c >= 3 else np.repeat(made[..., :1], 3, 2)
-
-
-def _checker(pixels: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "2 3"] | None:
-    """The two colours of a picture of two by two squares; None if it is something else."""
-    h, w = pixels.shape[0] // 2, pixels.shape[1] // 2
-    if not h or not w:
-        return None
-    quarters = [pixels[:h, :w, :3], pixels[:h, -w:, :3], pixels[-h:, :w, :3], pixels[-h:, -w:, :3]]
-    # A builtin mark (an edge, a cross) is thin: the middle of each quarter tells its colour.
-    middles = np.array([np.median(quarter.reshape(-1, 3), 0) for quarter in quarters])
-    plain = [(np.abs(quarter - middle).max(-1) < 0.02).mean() > 0.8 for quarter, middle in zip(quarters, middles)]
-    same = np.allclose(middles[0], middles[3], atol=0.02) and np.allclose(middles[1], middles[2], atol=0.02)
-    if not all(plain) or not same or np.allclose(middles[0], middles[1], atol=0.02):
-        return None
-    return middles[[0, 1]].astype(np.float32)
-
-
 def _meshes(
-    model: mujoco.MjModel, geoms: Int[np.ndarray, " n"]
+    model: mujoco.MjModel, geoms: Int[np.ndarray, " n"], boxes: dict[int, tuple[scenes.Mesh, np.ndarray]]
 ) -> tuple[tuple[scenes.Mesh, ...], Int32[np.ndarray, " n"]]:
-    """The meshes and height fields of some geoms, each once, and which of them each geom is, -1 for none."""
+    """The meshes and height fields of some geoms, and `boxes`, each once; and which of them each geom is, -1 for none."""
     makers = {int(_TYPES.mjGEOM_MESH): _mesh, int(_TYPES.mjGEOM_HFIELD): _height_field}
-    repeats = [tuple(_repeats(model, geom).tolist()) for geom in geoms.tolist()]
-    keys = [(int(model.geom_type[geom]), int(model.geom_dataid[geom]), own) for geom, own in zip(geoms, repeats)]
-    number = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key[0] in makers))}
+    keys: list[Any] = []
+    for geom in geoms.tolist():
+        repeats = tuple(materials.repeats(model, geom).tolist())
+        key = (int(model.geom_type[geom]), int(model.geom_dataid[geom]), repeats)
+        keys.append(boxes[geom][0] if geom in boxes else key if key[0] in makers else None)
+    number = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key is not None))}
+    make = lambda kind, row, repeat: makers[kind](model, row, np.float32(repeat))
     try:
-        made = tuple(makers[kind](model, row, np.float32(repeat)) for kind, row, repeat in number)
+        made = tuple(key if isinstance(key, scenes.Mesh) else make(*key) for key in number)
     except ValueError as error:
         raise errors.CaveError(f"the model has what cannot be drawn: {error}") from None
     return made, np.array([number.get(key, -1) for key in keys], np.int32)
-
-
-def _repeats(model: mujoco.MjModel, geom: int) -> Float32[np.ndarray, " 2"]:
-    """By what a geom's material multiplies its mesh's coordinates; 0 where its picture does not go by those."""
-    material, row = int(model.geom_matid[geom]), int(model.geom_dataid[geom])
-    number = _texture_of(model, material) if material >= 0 else -1
-    if (
-        number < 0
-        or model.geom_type[geom] != int(_TYPES.mjGEOM_MESH)
-        or model.mesh_texcoordadr[row] < 0
-        or model.tex_type[number] != int(mujoco.mjtTexture.mjTEXTURE_2D)
-        or model.mat_texuniform[material]
-    ):
-        return np.zeros(2, np.float32)
-    return _repeat(model, material, mirrored=True).astype(np.float32)
-
-
-def _repeat(model: mujoco.MjModel, material: int, mirrored: bool = False) -> Float[np.ndarray, " 2"]:
-    """How often a material's picture lies beside itself; less than 0, where that may be, turns it around."""
-    repeat = np.asarray(model.mat_texrepeat[material], np.float64)
-    often = np.abs(repeat) if mirrored else repeat
-    if not ((often >= 1 / _REPEATS) & (often <= _REPEATS)).all():
-        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MATERIAL, material) or f"number {material}"
-        raise errors.CaveError(
-            f"material {name}: texrepeat is {repeat.tolist()}, wanted two numbers from {1 / _REPEATS:g} to {_REPEATS:g}"
-        )
-    return repeat
 
 
 def _mesh(model: mujoco.MjModel, row: int, repeat: Float32[np.ndarray, " 2"]) -> scenes.Mesh:
@@ -601,5 +499,5 @@ def _sky(model: mujoco.MjModel) -> Float32[np.ndarray, " 3"]:
     """Mean colour of the sky box; black without one, as MuJoCo draws it."""
     for number in range(model.ntex):
         if model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX):
-            return _pixels(model, number).reshape(-1, int(model.tex_nchannel[number]))[:, :3].mean(0)
+            return materials.pixels_of(model, number).reshape(-1, int(model.tex_nchannel[number]))[:, :3].mean(0)
     return np.zeros(3, np.float32)

@@ -388,6 +388,71 @@ def test_a_uniform_picture_on_a_mesh_is_its_mean():
     assert (stage._texture != 0).tolist() == [False, True, True] and stage._meshes[0].coordinates is None
 
 
+def crates(size=24):
+    """Boxes under a picture that lies on them by their axes, once, often and per metre; and under six of a cube's sides, of which
+    no two are alike, and one on all six."""
+    row, column = np.indices((size, size))
+    pictures = []
+    for side in range(6):
+        tone = (40 * side, 255 - 40 * side, 80 + 80 * (side % 3))
+        picture = np.stack([column * 216 // size, row * 216 // size, np.zeros_like(row)], -1) // 2 + np.array(tone) // 2
+        picture[: size // 3, : size // 2] = (255, 255, 0) if side % 2 else (255, 255, 255)
+        pictures.append(picture.astype(np.uint8))
+    names = ("right", "left", "up", "down", "front", "back")
+    files = {f"{name}.png": sheets.png(picture) for name, picture in zip(names, pictures)}
+    six = " ".join(f'file{name}="{name}.png"' for name in names)
+    xml = f"""<mujoco>
+      <visual><headlight ambient="0.6 0.6 0.6" diffuse="0.3 0.3 0.3" specular="0 0 0"/></visual>
+      <asset>
+        <texture name="six" type="cube" {six}/><texture name="one" type="cube" file="left.png"/>
+        <texture name="flat" type="2d" file="down.png"/>
+        <material name="six" texture="six"/><material name="one" texture="one" rgba="1 0.7 0.7 1"/>
+        <material name="once" texture="flat"/><material name="often" texture="flat" texrepeat="3 2"/>
+        <material name="metres" texture="flat" texrepeat="3 2" texuniform="true"/>
+        <material name="sides" texture="six" texuniform="true"/>
+      </asset>
+      <worldbody>
+        <camera pos="0 -4 2" xyaxes="1 0 0 0 0.5 1"/><camera pos="0 4 -2" xyaxes="-1 0 0 0 0.5 1"/>
+        <camera pos="4 0.5 1" xyaxes="0 1 0 -0.3 0 1"/><camera pos="-4 0.5 -1" xyaxes="0 -1 0 -0.3 0 1"/>
+        <geom type="box" size="0.5 0.5 0.5" material="six" pos="-1 0 0.6" euler="20 10 30"/>
+        <geom type="box" size="0.6 0.3 0.4" material="six" pos="1 0 0.6" euler="0 0 -30"/>
+        <geom type="box" size="0.4 0.4 0.4" material="sides" pos="0 1 -0.4"/>
+        <geom type="box" size="0.3 0.4 0.5" material="one" pos="0 0 0.6"/>
+        <geom type="box" size="0.6 0.3 0.3" material="once" pos="-1 0 -0.6" euler="-20 0 0"/>
+        <geom type="box" size="0.5 0.5 0.2" material="often" pos="0 0 -0.6" euler="-30 10 0"/>
+        <geom type="box" size="0.4 0.6 0.2" material="metres" pos="1 0 -0.6" euler="-30 0 20"/>
+      </worldbody>
+    </mujoco>"""
+    return xml, files
+
+
+@pytest.mark.opengl
+@pytest.mark.parametrize("size", [24, 1200])
+def test_boxes_show_pictures_on_their_sides(size):
+    model = mujoco.MjModel.from_xml_string(*crates(size))
+    data = stepped(model, 1)
+    assert (compare(model, data) < 5).all()
+    stage = ours.Stage(model)
+    batch = stage.to_scenes(stage.states(data))
+    batch.check()
+    assert len(batch.meshes) == 7 and all(mesh.coordinates is not None for mesh in batch.meshes)
+
+
+def test_boxes_of_one_size_and_material_share_what_they_show_and_plain_ones_stay_boxes():
+    xml, files = crates()
+    twice = xml.replace("</worldbody>", '<geom type="box" size="0.3 0.4 0.5" material="one" pos="5 0 0"/></worldbody>')
+    stage = ours.Stage(mujoco.MjModel.from_xml_string(twice, files))
+    assert stage._mesh[3] == stage._mesh[7] and stage._images[3] is stage._images[7]
+    # Whose sides would show parts of several pictures; and one without any difference.
+    uneven = xml.replace('size="0.4 0.4 0.4" material="sides"', 'size="0.4 0.4 0.3" material="sides"')
+    even = uneven.replace(
+        '<texture name="one" type="cube" file="left.png"/>',
+        '<texture name="one" builtin="flat" width="4" height="4" rgb2="0.8 0.8 0.8"/>',
+    )
+    stage = ours.Stage(mujoco.MjModel.from_xml_string(even, files))
+    assert [scenes.KINDS[k] for k in stage._kind] == ["mesh", "mesh", "box", "box", "mesh", "mesh", "mesh"]
+
+
 @pytest.mark.opengl
 @pytest.mark.parametrize("name", MODELS)
 def test_gymnasium_s_models_look_as_in_mujoco_s_own_renderer(name):
