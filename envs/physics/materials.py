@@ -7,6 +7,7 @@ picture is its mean.
 """
 
 import functools
+import math
 
 import mujoco
 import numpy as np
@@ -29,6 +30,8 @@ _SIDES = (
 (OpenGL 4.6, table 8.19)."""
 _ACROSS = ([1, 2], [0, 2], [0, 1])
 """Along which axes columns and rows of a flat picture run on the sides across each axis."""
+_PATCHES = 16
+"""Of a side of the sky along an edge, whose mean colours are known."""
 _FRAME = 8
 """Which part of a picture is repeated around it where several lie side by side in one image, so that none shows at the edges of
 another."""
@@ -69,12 +72,18 @@ def looks(
         uniform = bool(model.mat_texuniform[material])
         periods = [float(2 / r if uniform or not s else 2 * s / r) for r, s in zip(repeat, size, strict=True)]
         squares = _checker(pixels)
-        if squares is None:
+        # Squares of ours meet in the middle of the plane; MuJoCo's, half periods from a corner on, if it has one.
+        halves = [2 * s / period for s, period in zip(size, periods, strict=True)]
+        if (
+            squares is None
+            or not np.allclose(halves, np.round(halves), atol=1e-3)
+            or not math.isclose(*periods, rel_tol=1e-3)
+        ):
             texture[k], scale[k] = IMAGE, periods[0]
             images.append(_laid(pixels[..., :3], periods, size))
         else:
-            texture[k], scale[k] = CHECKER, np.mean(periods)
-            pattern[k] = squares
+            texture[k], scale[k] = CHECKER, periods[0]
+            pattern[k] = squares[::-1] if round(sum(halves)) % 2 else squares
     return texture, scale, colours[geoms, :3], pattern, tuple(images)
 
 
@@ -219,3 +228,38 @@ def repeats_of(model: mujoco.MjModel, material: int, mirrored: bool = False) -> 
             f"material {name}: texrepeat is {repeat.tolist()}, wanted two numbers from {1 / _REPEATS:g} to {_REPEATS:g}"
         )
     return repeat
+
+
+class Sky:
+    """What MuJoCo draws where there is nothing: its sky box, or black.
+
+    Args:
+        model: Whose.
+    """
+
+    def __init__(self, model: mujoco.MjModel):
+        self._sides = np.zeros((6, 1, 1, 3), np.float32)
+        for number in np.flatnonzero(model.tex_type == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX))[:1].tolist():
+            pixels = pixels_of(model, number)[..., :3]
+            width = pixels.shape[1]
+            sides = np.broadcast_to(pixels.reshape(-1, width, width, 3), (6, width, width, 3))
+            # Stars are smaller than what is asked of it.
+            n = next(n for n in range(min(_PATCHES, width), 0, -1) if width % n == 0)
+            self._sides = sides.reshape(6, n, width // n, n, width // n, 3).mean((2, 4))
+        self.mean = self._sides.mean((0, 1, 2))
+        """Its mean colour."""
+
+    def towards(self, directions: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+        """Its colours in those directions of the world, which need not be of length 1."""
+        x, y, z = np.moveaxis(directions, -1, 0)
+        turned = np.stack([x, z, -y], -1)  # its upper side is that of the world
+        axis = np.abs(turned).argmax(-1)
+        largest = np.take_along_axis(turned, axis[..., None], -1)
+        side = 2 * axis + (largest[..., 0] < 0)
+        right, down = (np.array([which[k] for which in _SIDES])[side] for k in (2, 3))
+        n = self._sides.shape[1]
+        column, row = (
+            np.clip((((turned * along).sum(-1) / np.abs(largest[..., 0]) + 1) * n / 2).astype(int), 0, n - 1)
+            for along in (right, down)
+        )
+        return self._sides[side, row, column]

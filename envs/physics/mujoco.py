@@ -8,11 +8,12 @@ For a person who has an `MjModel` and an `MjData` and wants a picture, two lines
 and for many states at once `Stage`: `stage.to_scenes(states)`, `stage.cameras(states, ...)`, then any of `scenes.renderers`.
 
 What is kept: planes, spheres, capsules, ellipsoids, cylinders, boxes, meshes (with the normals that MuJoCo draws them with)
-and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of boxes and
-of meshes that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, and the head light
-that goes with a camera. What is not: reflection, gloss, transparency (a geom more transparent than not is left out), images
-on other geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights; sites, tendons, skins
-and flexes.
+and height fields of the visible groups, their colours or their materials', checkers and images of planes, images of boxes
+and of meshes that have coordinates, the model's cameras (those that track and orthographic ones, too) and lights, the head
+light that goes with a camera, and the sky box, in the mean colour of what a camera sees of it. What is not: reflection,
+gloss, transparency (a geom more transparent than not is left out, and a plane is not seen from behind), images on other
+geoms and uniform ones on meshes (drawn in their mean colour), the cones and fading of lights; sites, tendons, skins and
+flexes.
 Where lights add up to more than white, MuJoCo's pictures on meshes are darker: it clips light before it lays them on. A
 model that shows a signed distance field is refused. Meshes, height fields and images are those that the model had when its
 `Stage` was made.
@@ -47,6 +48,10 @@ _DEFAULT = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 """The colour of a geom that was given none: its material's counts, if it has one."""
 
 
+_FAR = 4
+"""A plane of as many times a model's extent, each way from its middle, is taken for one without end."""
+_LOOKS = 9
+"""Rays each way by which a camera looks at the sky."""
 _FINITE = (
     "geom_size", "geom_pos", "geom_quat", "geom_rgba", "mat_rgba", "body_pos", "body_quat", "body_mass", "body_inertia",
     "light_pos", "light_dir", "cam_pos", "cam_quat", "cam_fovy", "mesh_vert", "hfield_data", "hfield_size", "qpos0",
@@ -130,7 +135,10 @@ class Stage:
             model, self.geoms, colours, boxes
         )
         self._lit = _light_is_on(model)
-        self._sky = _sky(model)
+        self._sky = materials.Sky(model)
+        far = (model.geom_size[:, :2] == 0) | (model.geom_size[:, :2] >= _FAR * model.stat.extent)
+        endless = (model.geom_type == int(_TYPES.mjGEOM_PLANE)) & far.all(1)
+        self._endless = np.flatnonzero(endless[self.geoms])
 
     def states(self, states: mujoco.MjData | Sequence[mujoco.MjData]) -> States:
         """Copies of what a picture depends on, of one `MjData` or several, whose kinematics are up to date."""
@@ -191,29 +199,52 @@ class Stage:
                     np.int32
                 )
             ),
-            colour=self._colours(states, places[:, suns], colours[suns], ambient).reshape(-1, 2, 3),
+            colour=self._colours(states, places, suns, colours, ambient).reshape(-1, 2, 3),
             light_position=places.astype(np.float32),
             light_colour=tile(colours[None]).astype(np.float32),
             light_is_sun=tile(suns[None]),
             ambient=np.tile(np.asarray(ambient, np.float32), (b, 1)),
-            sky=np.tile(self._sky, (b, 1)),
+            sky=self._skies(states, cameras),
         )
 
-    def _colours(self, states: States, suns: np.ndarray, bright: np.ndarray, ambient: np.ndarray) -> np.ndarray:
+    def _colours(
+        self, states: States, places: np.ndarray, suns: np.ndarray, bright: np.ndarray, ambient: np.ndarray
+    ) -> np.ndarray:
         """Both colours of every solid, b n 2 3.
 
         MuJoCo lights a surface, clips, and only then lays the pattern on it, so that a floor under much light shows the
-        pattern's own colours. Our renderers clip last; a pattern on a plane, which suns light evenly, is dimmed to match.
+        pattern's own colours. Our renderers clip last; a pattern on a plane is dimmed to match, which is right where suns light
+        it, and right below lamps.
         """
         made = np.tile(self._base[:, None] * self._pattern, (len(states), 1, 1, 1))
         planes = np.flatnonzero((self._texture != materials.PLAIN) & (self._mesh < 0))
         if len(planes):
             up = scenes.rotation_matrices(states.rotation[:, planes].astype(np.float64))[..., 2]
-            falls = np.maximum(np.einsum("bpi,bli->bpl", up, suns), 0)
+            above = (
+                np.einsum("bpi,bli->bpl", up, places)
+                - np.einsum("bpi,bpi->bp", up, states.position[:, planes])[..., None]
+            )
+            falls = np.where(suns, np.maximum(np.einsum("bpi,bli->bpl", up, places), 0), above > 0)
             light = np.maximum(ambient + falls @ bright, 1e-6)
             shown = np.minimum(self._base[planes] * light, 1) / light
             made[:, planes] = shown[:, :, None] * self._pattern[planes]
         return made.astype(np.float32)
+
+    def _skies(self, states: States, cameras: scenes.Cameras | None) -> Float32[np.ndarray, "b 3"]:
+        """The colour of each scene's sky: the mean of what its camera sees of MuJoCo's above planes without end."""
+        if cameras is None:
+            return np.tile(self._sky.mean, (len(states), 1)).astype(np.float32)
+        flat = cameras.extent is not None
+        half = 0.0 if flat else math.tan(cameras.fov / 2)
+        across, up = (half * np.linspace(-1, 1, _LOOKS) * aspect for aspect in (cameras.width / cameras.height, 1))
+        grid = np.stack([*np.meshgrid(across, up), -np.ones((_LOOKS, _LOOKS))], -1).reshape(-1, 3)
+        turns = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))
+        rays = np.einsum("bij,rj->bri", turns, grid)
+        normals = scenes.rotation_matrices(states.rotation[:, self._endless].astype(np.float64))[..., 2]
+        open_ = (np.einsum("bri,bpi->brp", rays, normals) >= 0).all(-1)
+        open_ |= ~open_.any(1, keepdims=True)
+        seen = self._sky.towards(rays) * open_[..., None]
+        return (seen.sum(1) / open_.sum(1, keepdims=True)).astype(np.float32)
 
     def cameras(
         self, states: States, height: int, width: int, camera: int | str | mujoco.MjvCamera = -1
@@ -493,11 +524,3 @@ def _light_is_on(model: mujoco.MjModel) -> Bool[np.ndarray, " l"]:
     kinds = mujoco.mjtLightType
     drawn = [int(kinds.mjLIGHT_SPOT), int(kinds.mjLIGHT_DIRECTIONAL), int(kinds.mjLIGHT_POINT)]
     return np.asarray(model.light_active, bool) & np.isin(model.light_type, drawn)
-
-
-def _sky(model: mujoco.MjModel) -> Float32[np.ndarray, " 3"]:
-    """Mean colour of the sky box; black without one, as MuJoCo draws it."""
-    for number in range(model.ntex):
-        if model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX):
-            return materials.pixels_of(model, number).reshape(-1, int(model.tex_nchannel[number]))[:, :3].mean(0)
-    return np.zeros(3, np.float32)

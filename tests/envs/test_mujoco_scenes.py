@@ -454,6 +454,59 @@ def test_boxes_of_one_size_and_material_share_what_they_show_and_plain_ones_stay
 
 
 @pytest.mark.opengl
+@pytest.mark.parametrize(
+    ("size", "repeat", "uniform"),
+    [
+        ("0.3 0.3", "1 1", "true"),
+        ("1.5 1.5", "1 1", "true"),
+        ("1.5 1", "3 2", "false"),
+        ("1 1", "2 1", "false"),
+        ("0 0", "3 3", "true"),
+    ],
+)
+def test_squares_begin_where_mujoco_s_do_and_are_no_brighter_below_lamps(size, repeat, uniform):
+    model = mujoco.MjModel.from_xml_string(f"""<mujoco>
+      <visual><headlight ambient="0.4 0.4 0.4" diffuse="0.8 0.8 0.8" specular="0 0 0"/></visual>
+      <asset><texture name="grid" type="2d" builtin="checker" rgb1="0.1 0.2 0.3" rgb2="0.5 0.4 0.2" width="64" height="64"/>
+      <material name="grid" texture="grid" texrepeat="{repeat}" texuniform="{uniform}"/></asset>
+      <worldbody><light pos="0 0 9" diffuse="0.7 0.7 0.7" specular="0 0 0" cutoff="90" exponent="0"/>
+      <camera pos="0.2 0.1 3" xyaxes="1 0 0 0 1 0"/><camera pos="0 -3 2" xyaxes="1 0 0 0 0.5 0.8"/>
+      <geom type="plane" size="{size} 1" material="grid"/></worldbody></mujoco>""")
+    assert (compare(model, stepped(model, 1))[1:] < 3).all()
+
+
+@pytest.mark.opengl
+def test_the_sky_is_the_mean_of_what_the_camera_sees_of_mujoco_s():
+    _, files = crates(48)
+    six = " ".join(f'file{name}="{name}.png"' for name in ("right", "left", "up", "down", "front", "back"))
+    turns = np.random.default_rng(0).normal(size=(12, 4))
+    cameras = "".join(f'<camera pos="0 0 1" quat="{a} {b} {c} {d}" fovy="40"/>' for a, b, c, d in turns)
+    xml = f"""<mujoco><asset><texture type="skybox" {six}/></asset>
+      <worldbody>{cameras}<geom size="0.1" pos="50 0 0"/></worldbody></mujoco>"""
+    model = mujoco.MjModel.from_xml_string(xml, files)
+    stage, data = ours.Stage(model), stepped(model, 1)
+    states = stage.states(data)
+    for camera in range(12):
+        with mujoco.Renderer(model, 60, 80) as theirs:
+            theirs.update_scene(data, camera)
+            wanted = theirs.render().mean((0, 1))
+        sky = stage.to_scenes(states, stage.cameras(states, 60, 80, camera)).sky[0]
+        assert np.abs(255 * sky - wanted).max() < 10
+    # Over a floor, only what is above it.
+    floor = xml.replace("</worldbody>", '<geom type="plane" size="0 0 1"/></worldbody>').replace(
+        cameras, "<camera name='c' pos='0 0 1' xyaxes='1 0 0 0 0 1' fovy='40'/>"
+    )
+    model = mujoco.MjModel.from_xml_string(floor, files)
+    stage, data = ours.Stage(model), stepped(model, 1)
+    states = stage.states(data)
+    with mujoco.Renderer(model, 60, 80) as theirs:
+        theirs.update_scene(data, "c")
+        wanted = theirs.render()[:28].mean((0, 1))
+    sky = stage.to_scenes(states, stage.cameras(states, 60, 80, "c")).sky[0]
+    assert np.abs(255 * sky - wanted).max() < 10
+
+
+@pytest.mark.opengl
 @pytest.mark.parametrize("name", MODELS)
 def test_gymnasium_s_models_look_as_in_mujoco_s_own_renderer(name):
     model = mujoco.MjModel.from_xml_path(str(ASSETS / f"{name}.xml"))
