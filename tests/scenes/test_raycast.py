@@ -314,6 +314,20 @@ def test_a_pinhole_far_away_sees_what_an_orthographic_camera_sees(texture):
     assert (np.abs(a.rgb.astype(int) - b.rgb)[inside].max(-1) <= 6).mean() > 0.93
 
 
+def test_a_torus_has_no_cracks_where_rays_graze_it_before_they_meet_it():
+    """Seen so flatly that its hole is a sickle: what passes through that is near no surface on its way."""
+    ring, tube, _ = SIZES["torus"]
+    scene = scene_of([("torus", SIZES["torus"], (0, 0, 0), (1, 0, 0, 0), "plain")])
+    for pitch in (0.385, 0.39, 0.4, 0.42):
+        view = camera((-1.5 * math.cos(pitch), 0, 1.5 * math.sin(pitch), 0, -pitch), 160, 480, extent=0.4)
+        missed = raycast.load(scene).render(view).ids[0] < 0
+        origin, direction = (array[missed] for array in rays(view))
+        gap = np.full(len(origin), np.inf)
+        for t in np.linspace(0.7, 2.3, 400):
+            gap = np.minimum(gap, level("torus", (ring, tube, 0), origin + t * direction))
+        assert (gap < -0.01 * tube).mean() < 0.01
+
+
 @pytest.mark.parametrize("kind", SIZES)
 def test_solids_are_seen_from_outside_only(kind):
     scene = scene_of([(kind, SIZES[kind], (0, 0, 0), (1, 0, 0, 0), "plain")])

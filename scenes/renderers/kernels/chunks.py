@@ -31,6 +31,9 @@ TRACE_STEPS, TRACE_TURNS = 6, 12
 """Steps of a ray towards a torus between looks whether all have arrived, and looks."""
 CLOSE = np.float32(2e-4)
 """How near a ray must come to a torus to meet it, in tube radii."""
+STRIDE = np.float32(0.04)
+"""Least step, in tube radii, of a ray that half of the looks left without an end: it grazes the torus, and may meet it
+further on. It passes over no more than what is as near as `CLOSE`."""
 LIFT = np.float32(0.01)
 """How far above a torus, in tube radii, its rays to the light begin: its own surface must not stop them."""
 FAR_FACE = np.float32(1e30)
@@ -293,14 +296,15 @@ def _face(g, axis, half):
 def _trace(s, close, ring, tube):
     """Walk a block's rays from PX PY PZ along DX DY DZ (unit), from TRACE to where they meet a torus; inf if they
     come to LEAVE before."""
-    for _ in range(TRACE_TURNS):
+    for turn in range(TRACE_TURNS):
+        least = STRIDE * tube if turn >= TRACE_TURNS // 2 else ZERO
         for _ in range(TRACE_STEPS):
             for j in range(LANES):
                 t = s[TRACE + j]
                 x, y, z = s[PX + j] + t * s[DX + j], s[PY + j] + t * s[DY + j], s[PZ + j] + t * s[DZ + j]
                 gap = surfaces.torus_distance(x, y, z, ring, tube)
                 moving = (gap > close) & (t < s[LEAVE + j])
-                s[TRACE + j] = t + gap if moving else t
+                s[TRACE + j] = t + max(gap, least) if moving else t
                 s[MOVING + j] = ONE if moving else ZERO
         if not lanes.any_over(s, MOVING, ZERO):
             break

@@ -113,12 +113,12 @@ def plane(ox, oy, oz, dx, dy, dz, hx, hy, step, extent):
 def _trace(px, py, pz, dx, dy, dz, t, leave, close, ring, tube):
     """Walk a ray (of length 1) from `t` to where it meets a torus; inf if it comes to `leave` before."""
     moving = True
-    for _ in range(chunks.TRACE_TURNS * chunks.TRACE_STEPS):
+    for step in range(chunks.TRACE_TURNS * chunks.TRACE_STEPS):
         gap = surfaces.torus_distance(px + t * dx, py + t * dy, pz + t * dz, ring, tube)
         moving = gap > close and t < leave
         if not moving:
             break
-        t += gap
+        t += max(gap, chunks.STRIDE * tube) if step >= chunks.TRACE_TURNS // 2 * chunks.TRACE_STEPS else gap
     return INF if moving or t >= leave else t
 
 
