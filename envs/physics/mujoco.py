@@ -158,12 +158,13 @@ class Stage:
                 "these data are of another model: give a mujoco.MjData of the one that is drawn", errors.USAGE
             ) from None
 
-    def to_scenes(self, states: States, cameras: scenes.Cameras | None = None) -> scenes.Scenes:
+    def to_scenes(self, states: States, cameras: scenes.Cameras | None = None, shadows: bool = False) -> scenes.Scenes:
         """A scene for each state.
 
         Args:
             states: Of this model.
             cameras: Camera `i` carries the head light of scene `i`; without them it is dark.
+            shadows: Whether they will be drawn with shadows: MuJoCo then lights patterns in another way.
         """
         b, n, model = len(states), len(self.geoms), self.model
         tile = lambda array: np.tile(array, (b,) + (1,) * (array.ndim - 1))
@@ -183,6 +184,14 @@ class Stage:
             np.concatenate([model.light_diffuse[lit], glow[None]]),
         )
         suns = np.append(directional[lit], True)
+        # With shadows MuJoCo draws once more for each light that casts any, and adds the pictures up.
+        own = np.append(shadows & np.asarray(model.light_castshadow, bool)[lit], False)
+        glows = np.concatenate([model.light_ambient[lit], np.zeros((1, 3))])
+        passes = [
+            (~own, ambient - glows[own].sum(0)),
+            *((np.arange(len(own)) == i, glows[i]) for i in np.flatnonzero(own)),
+        ]
+        shown = self._texture == materials.IMAGE
         return scenes.Scenes(
             offsets=np.arange(b + 1, dtype=np.int64) * n,
             kind=tile(self._kind),
@@ -194,12 +203,8 @@ class Stage:
             texture=tile(self._texture),
             texture_scale=tile(self._scale),
             images=self._images,
-            image=tile(
-                np.where(self._texture == materials.IMAGE, np.cumsum(self._texture == materials.IMAGE) - 1, -1).astype(
-                    np.int32
-                )
-            ),
-            colour=self._colours(states, places, suns, colours, ambient).reshape(-1, 2, 3),
+            image=tile(np.where(shown, np.cumsum(shown) - 1, -1).astype(np.int32)),
+            colour=self._colours(states, places, suns, colours, passes).reshape(-1, 2, 3),
             light_position=places.astype(np.float32),
             light_colour=tile(colours[None]).astype(np.float32),
             light_is_sun=tile(suns[None]),
@@ -208,9 +213,9 @@ class Stage:
         )
 
     def _colours(
-        self, states: States, places: np.ndarray, suns: np.ndarray, bright: np.ndarray, ambient: np.ndarray
+        self, states: States, places: np.ndarray, suns: np.ndarray, bright: np.ndarray, passes: list[tuple]
     ) -> np.ndarray:
-        """Both colours of every solid, b n 2 3.
+        """Both colours of every solid, b n 2 3; each of the `passes` has some of the lights, and light from everywhere.
 
         MuJoCo lights a surface, clips, and only then lays the pattern on it, so that a floor under much light shows the
         pattern's own colours. Our renderers clip last; a pattern on a plane is dimmed to match, which is right where suns light
@@ -220,13 +225,11 @@ class Stage:
         planes = np.flatnonzero((self._texture != materials.PLAIN) & (self._mesh < 0))
         if len(planes):
             up = scenes.rotation_matrices(states.rotation[:, planes].astype(np.float64))[..., 2]
-            above = (
-                np.einsum("bpi,bli->bpl", up, places)
-                - np.einsum("bpi,bpi->bp", up, states.position[:, planes])[..., None]
-            )
-            falls = np.where(suns, np.maximum(np.einsum("bpi,bli->bpl", up, places), 0), above > 0)
-            light = np.maximum(ambient + falls @ bright, 1e-6)
-            shown = np.minimum(self._base[planes] * light, 1) / light
+            facing = np.einsum("bpi,bli->bpl", up, places)
+            above = facing > np.einsum("bpi,bpi->bp", up, states.position[:, planes])[..., None]
+            falls = np.where(suns, np.maximum(facing, 0), above)
+            lights = [np.maximum(ambient + falls[..., which] @ bright[which], 1e-6) for which, ambient in passes]
+            shown = sum(np.minimum(self._base[planes] * light, 1) for light in lights) / sum(lights)
             made[:, planes] = shown[:, :, None] * self._pattern[planes]
         return made.astype(np.float32)
 
@@ -369,7 +372,7 @@ class Renderer:
         if isinstance(camera, mujoco.MjvCamera) and camera.type == int(mujoco.mjtCamera.mjCAMERA_TRACKING):
             camera = _tracking(self.model, data, camera)
         self._cameras = self._stage.cameras(states, self.height, self.width, camera)
-        batch = self._stage.to_scenes(states, self._cameras)
+        batch = self._stage.to_scenes(states, self._cameras, self._look["shadows"])
         if self._handle is None:
             self._handle = renderers.load("raycast", batch, **self._look)
         else:

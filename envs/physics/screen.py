@@ -45,6 +45,7 @@ class Screen:
         self.stage, self.n, self.size, self.camera = stage, n, size, camera
         self._poser, self._renderer = kinematics.Poser(stage, n), renderer
         self._sensors, self._look = sensors, look
+        self._shadows = bool(look.get("shadows", False))
         self._handle: Any = None
         self._suns = stage.model.light_type == _SUN
         k = len(stage.geoms)
@@ -78,10 +79,10 @@ class Screen:
             self._light = light[whose]
             for kept in self._poses:
                 kept[:] = kept[rows][whose]
-            made = self.stage.to_scenes(states, cameras)[whose]
+            made = self.stage.to_scenes(states, cameras, self._shadows)[whose]
             self._handle = renderers.load(self._renderer, made, sensors=self._sensors, **self._look)
         elif not np.array_equal(light, self._light[rows]):
             self._light[rows] = light
-            self._handle.update(self.stage.to_scenes(states, cameras), rows)
+            self._handle.update(self.stage.to_scenes(states, cameras, self._shadows), rows)
         position, rotation = self._poses
         return seen, self._handle.render(seen, (position.reshape(-1, 3), rotation.reshape(-1, 4)))

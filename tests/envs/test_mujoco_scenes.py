@@ -506,6 +506,29 @@ def test_the_sky_is_the_mean_of_what_the_camera_sees_of_mujoco_s():
     assert np.abs(255 * sky - wanted).max() < 10
 
 
+@pytest.mark.parametrize(("shadows", "seen"), [(False, (204, 204, 178)), (True, (237, 255, 178))])
+def test_a_pattern_under_much_light_is_as_bright_as_mujoco_draws_it(shadows, seen):
+    """Without shadows all light is clipped at once, with them that of each light which casts any by itself."""
+    xml = """
+    <mujoco>
+      <visual><headlight ambient="0.4 0.4 0.4" diffuse="0 0 0"/></visual>
+      <asset>
+        <texture name="t" type="2d" builtin="checker" rgb1="0.8 0.8 0.8" rgb2="0 0 0" width="64" height="64"/>
+        <material name="m" texture="t"/>
+      </asset>
+      <worldbody>
+        <light type="directional" dir="0 0 -1" diffuse="1 1 1" ambient="0.05 0.05 0.05"/>
+        <geom type="plane" size="2 2 1" rgba="0.8 0.9 0.6 1" material="m"/>
+      </worldbody>
+    </mujoco>
+    """
+    model = mujoco.MjModel.from_xml_string(xml)
+    stage = ours.Stage(model)
+    made = stage.to_scenes(stage.states(stepped(model, 0)), shadows=shadows)
+    bright = made.ambient[0] + made.light_colour[0].sum(0)
+    assert np.round(255 * np.minimum(made.colour[0].max(0) * bright, 1)) == pytest.approx(np.array(seen), abs=1)
+
+
 @pytest.mark.opengl
 @pytest.mark.parametrize("name", MODELS)
 def test_gymnasium_s_models_look_as_in_mujoco_s_own_renderer(name):
