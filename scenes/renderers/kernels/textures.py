@@ -21,15 +21,22 @@ INWARD = np.float32(0.02)
 
 
 @numba.njit(**INLINE)
+def _across(width, more, n):
+    """The part of a pixel's width along an axis that leans against the surface by `n`: none of it where the axis is its normal,
+    or a face near the border of two cells would show the other one."""
+    return NARROW + (width + more * (ONE - abs(n))) * min(max(THREE * (ONE - n * n), ZERO), ONE)
+
+
+@numba.njit(**INLINE)
 def solid_point(px, py, pz, rx, ry, rz, nx, ny, nz, spread, inverse, step):
     """A point of a solid in periods (1 / `inverse` metres) of its texture, bricks being stacked along z, and how many of
     them a pixel covers there that sees it along the ray r: pixels are `spread` times `step` apart."""
     slant = abs(nx * rx + ny * ry + nz * rz)
-    width = spread * step * inverse + NARROW
+    width = spread * step * inverse
     more = width / max(slant, GRAZE) - width
     return (
         px * inverse - INWARD * nx, pz * inverse - INWARD * nz, py * inverse - INWARD * ny,
-        width + more * (ONE - abs(nx)), width + more * (ONE - abs(nz)), width + more * (ONE - abs(ny)),
+        _across(width, more, nx), _across(width, more, nz), _across(width, more, ny),
     )  # fmt: skip
 
 
