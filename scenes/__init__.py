@@ -171,6 +171,8 @@ class Scenes:
     fog: Float32[np.ndarray, "b 2"] | None = None
     """Depth in metres (along the camera's axis) from which on things fade into the colour of the sky, and at which they
     have; evenly in between (OpenGL's linear fog). (0, 0), as without it: the air is clear."""
+    light_casts: np.ndarray | None = None
+    """Bool, shape b l: whether what stands in a light's way leaves a shadow, where shadows are drawn. Without it all do."""
 
     def __post_init__(self):
         if self.offsets.ndim != 1 or not len(self.offsets):
@@ -180,6 +182,8 @@ class Scenes:
                 object.__setattr__(self, name, np.full(len(self.kind), -1, np.int32))
         if self.fog is None:
             object.__setattr__(self, "fog", np.zeros((len(self), 2), np.float32))
+        if self.light_casts is None:
+            object.__setattr__(self, "light_casts", np.ones(self.light_is_sun.shape, bool))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -214,9 +218,10 @@ class Scenes:
         if self.images:
             tree["images"] = [_encode(image) for image in self.images]
         # What is not there is not written, either.
-        for name, there in (("mesh", self.meshes), ("image", self.images), ("fog", self.fog.any())):
-            if not there:
-                del tree[name]
+        usual = {"light_casts": self.light_casts.all(), "fog": not self.fog.any()}
+        usual |= {"mesh": not self.meshes, "image": not self.images}
+        for name in [name for name, same in usual.items() if same]:
+            del tree[name]
         return json.dumps(tree | {"factors": {name: _encode(value) for name, value in self.factors.items()}})
 
     @classmethod
@@ -238,7 +243,7 @@ class Scenes:
             raise ValueError(f"not scenes: first_object is {first!r}, wanted a whole number of solids")
         try:
             names = ("offsets", *SOLID_FIELDS, *_SCENE_FIELDS)
-            optional = {"mesh", "image", "fog"} - tree.keys()
+            optional = {"mesh", "image", "fog", "light_casts"} - tree.keys()
             fields = {name: _decode(tree[name]) for name in names if name not in optional}
             factors = {name: _decode(value) for name, value in tree["factors"].items()}
             parts = [
@@ -266,6 +271,7 @@ class Scenes:
         shapes |= {"mesh": (n,), "image": (n,), "fog": (b, 2), "colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
         lights = self.light_position.shape[1] if self.light_position.ndim == 3 else 0
         shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3), "light_is_sun": (b, lights)}
+        shapes["light_casts"] = (b, lights)
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape:
@@ -311,7 +317,7 @@ class Scenes:
 
 SOLID_FIELDS = ("kind", "size", "position", "rotation", "texture", "texture_scale", "colour", "mesh", "image")
 """Names of the arrays of `Scenes` that hold one row for each solid."""
-_SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "ambient", "sky", "fog")
+_SCENE_FIELDS = ("light_position", "light_colour", "light_is_sun", "light_casts", "ambient", "sky", "fog")
 _MESH_FIELDS = ("vertices", "faces", "normals", "coordinates")
 
 

@@ -208,6 +208,7 @@ class Stage:
             light_position=places.astype(np.float32),
             light_colour=tile(colours[None]).astype(np.float32),
             light_is_sun=tile(suns[None]),
+            light_casts=tile(np.append(np.asarray(model.light_castshadow, bool)[lit], False)[None]),
             ambient=np.tile(np.asarray(ambient, np.float32), (b, 1)),
             sky=self._skies(states, cameras),
         )

@@ -285,14 +285,15 @@ def _model(mujoco: ModuleType, batch: scenes.Scenes) -> Any:
         name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
         rgb1=sky, rgb2=sky, width=8, height=48,
     )  # fmt: skip
-    for place, colour, sun in zip(batch.light_position[0], batch.light_colour[0], batch.light_is_sun[0]):
+    lights = batch.light_position[0], batch.light_colour[0], batch.light_is_sun[0], batch.light_casts[0]
+    for place, colour, sun, casts in zip(*lights, strict=True):
         if not colour.any():
             continue
         kinds = mujoco.mjtLightType
         # MuJoCo's OpenGL leaves lights of type point dark; a spot light of 180 degrees is one.
         spec.worldbody.add_light(
             type=kinds.mjLIGHT_DIRECTIONAL if sun else kinds.mjLIGHT_SPOT,
-            pos=place * (2 * reach if sun else 1), dir=-place if sun else (0, 0, -1), castshadow=True,
+            pos=place * (2 * reach if sun else 1), dir=-place if sun else (0, 0, -1), castshadow=casts,
             ambient=np.zeros(3), diffuse=colour, specular=np.zeros(3), attenuation=(1, 0, 0), cutoff=180, exponent=0,
         )  # fmt: skip
     colours = geometry.plain_colours(batch)

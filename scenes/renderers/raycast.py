@@ -142,7 +142,7 @@ class Handle:
         self._kind, self._texture = np.zeros(n, np.int32), np.zeros(n, np.int32)
         self._look = np.zeros((n, 10), np.float32)
         self._position, self._rotation = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
-        self._lights, self._air = np.zeros((b, n_lights, 7), np.float32), np.zeros((b, 8), np.float32)
+        self._lights, self._air = np.zeros((b, n_lights, 8), np.float32), np.zeros((b, 8), np.float32)
 
     def _put(self, batch: scenes.Scenes, rows: np.ndarray) -> None:
         counts = batch.n_solids
@@ -161,7 +161,7 @@ class Handle:
         self._look[to, 4:] = np.maximum(batch.colour.reshape(-1, 6), 0)
         self._position[to], self._rotation[to] = batch.position, batch.rotation
         self._lights[rows, :, :3], self._lights[rows, :, 3:6] = batch.light_position, np.maximum(batch.light_colour, 0)
-        self._lights[rows, :, 6] = batch.light_is_sun
+        self._lights[rows, :, 6], self._lights[rows, :, 7] = batch.light_is_sun, batch.light_casts
         self._air[rows, :3], self._air[rows, 3:6] = np.maximum(batch.ambient, 0), np.maximum(batch.sky, 0)
         self._air[rows, 6:] = batch.fog
         self._pose_first = np.concatenate([[0], np.cumsum(self._count)])
@@ -346,7 +346,7 @@ class Handle:
             plain = (which, *view, ratio, None, True, False, *solids, bare, white, *sums)
         if "normals" in self._more:
             more["normals"] = self._buffer("normals", (b, h, w, 3), np.float32)
-            bodies = (which, *view, *shapes, self._look, *places, self._lights[:, :0].reshape(-1, 7))
+            bodies = (which, *view, *shapes, self._look, *places, self._lights[:, :0].reshape(-1, 8))
         if "flow" in self._more:
             more["flow"] = self._buffer("flow", (b, h, w, 2), np.float32)
             _, *other = lenses(flow_to[0])

@@ -530,6 +530,27 @@ def test_a_pattern_under_much_light_is_as_bright_as_mujoco_draws_it(shadows, see
 
 
 @pytest.mark.opengl
+def test_only_lights_that_cast_shadows_do():
+    model = mujoco.MjModel.from_xml_string("""<mujoco>
+      <visual><headlight ambient="0.2 0.2 0.2" diffuse="0.3 0.3 0.3" specular="0 0 0"/><quality shadowsize="4096" offsamples="0"/></visual>
+      <worldbody>
+        <light type="directional" pos="-2 -0.4 2.6" dir="1 0.2 -1" diffuse="0.3 0 0" specular="0 0 0" castshadow="true"/>
+        <light type="directional" dir="-1 0.2 -1" diffuse="0 0.4 0" specular="0 0 0" castshadow="false"/>
+        <camera pos="0 -3 3" xyaxes="1 0 0 0 0.7 0.7"/>
+        <geom type="plane" size="4 4 1" rgba="0.8 0.8 0.8 1"/><geom type="box" size="0.3 0.3 0.4" pos="0 0 0.6"/>
+      </worldbody></mujoco>""")
+    data = stepped(model, 1)
+    with mujoco.Renderer(model, 90, 120) as theirs, ours.Renderer(model, 90, 120, shadows=True) as renderer:
+        theirs.update_scene(data, 0)
+        renderer.update_scene(data, 0)
+        wanted, seen = theirs.render().astype(float), renderer.render().astype(float)
+    assert (np.abs(seen - wanted).max(-1) > 12).mean() < 0.025
+    # The floor lacks red where the box stands in that light's way, and nowhere green.
+    floor = seen[30:, 72:]
+    assert np.ptp(floor[..., 0]) > 30 and np.ptp(floor[..., 1]) < 5
+
+
+@pytest.mark.opengl
 @pytest.mark.parametrize("name", MODELS)
 def test_gymnasium_s_models_look_as_in_mujoco_s_own_renderer(name):
     model = mujoco.MjModel.from_xml_path(str(ASSETS / f"{name}.xml"))

@@ -98,13 +98,14 @@ CASES = {
         crowd(8, ["mesh", "box"], ("image", "checker"), 6, meshes=(WRAPPED,)), cameras(1, size), {"supersample": 2},
     ),
     "parallel": lambda size: (
-        crowd(4, list(SIZES)[:7], scenes.TEXTURES), cameras(1, size, extent=3.5), {"shadows": True},
+        crowd(4, list(SIZES)[:7], scenes.TEXTURES, light_casts=np.array([[False, True]])), cameras(1, size, extent=3.5),
+        {"shadows": True},
     ),
     "dark": lambda size: (
         dataclasses.replace(
             crowd(5, ["sphere"], ("plain",), 2),
             light_position=np.zeros((1, 0, 3), np.float32), light_colour=np.zeros((1, 0, 3), np.float32),
-            light_is_sun=np.zeros((1, 0), bool),
+            light_is_sun=np.zeros((1, 0), bool), light_casts=np.zeros((1, 0), bool),
         ),
         cameras(1, size), {"sensors": ("rgb",)},
     ),

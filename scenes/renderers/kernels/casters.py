@@ -150,7 +150,7 @@ def find(
         rotation: k 4.
         geometry: k 12 + 3 l, see `outlines.place`.
         first: Where in a row of it lights begin.
-        lights: l 7.
+        lights: l 8.
         height: Rows.
         columns: Of the picture.
         step: Change of a ray, or of its origin, from pixel to pixel.
@@ -169,7 +169,7 @@ def find(
             if not is_sun:
                 light = (light[0] - position[k, 0], light[1] - position[k, 1], light[2] - position[k, 2])
         # A plane's back is lit by nothing.
-        if flat and light[2] <= 0:
+        if lights[m, 7] == 0 or (flat and light[2] <= 0):
             j = 0
         while j:
             reach = tree[j, 3]

@@ -295,7 +295,7 @@ def draw_frame(
         look: k 10: size (3), texture scale, two colours.
         position: k 3.
         rotation: k 4.
-        lights: l 7: place or direction, colour, whether a sun.
+        lights: l 8: place or direction, colour, whether a sun, whether it casts shadows.
         air: Ambient light (3), sky (3), where fog begins and ends.
         sums: Of `pictures.table`, as is the next; or both None, where no solid shows an image.
         places: p 3.

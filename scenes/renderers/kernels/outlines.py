@@ -59,7 +59,7 @@ def place(g, position, rotation, eye, view, height, width, step, lights, extent)
         height: Rows of the picture.
         width: Columns of the picture.
         step: Change of a ray from pixel to pixel.
-        lights: l 7: place or direction, colour, whether a sun.
+        lights: l 8: place or direction, colour, whether a sun, whether it casts shadows.
         extent: Metres of height that an orthographic camera sees; None for a pinhole, here and everywhere.
     """
     right, up, back = view

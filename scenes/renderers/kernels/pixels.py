@@ -380,6 +380,7 @@ def light_on(fx, fy, t, k, nx, ny, nz, n, shadows, kind, look, geometry, lights,
             lit = surfaces.squareness(nx, ny, nz, rx, ry, rz)
         if (
             shadows
+            and lights[m, 7] != ZERO
             and lit > ZERO
             and shaded(fx, fy, t, k, nx, ny, nz, n, m, is_sun, kind, look, geometry, len(lights), extent, forest)
         ):
@@ -422,7 +423,7 @@ def draw_pixel(
         texture: k.
         look: k 10.
         geometry: k, 13 + 3 l.
-        lights: l 7.
+        lights: l 8.
         air: Ambient light (3), sky (3), where fog begins and ends.
         step: Change of a ray, or of its origin, from finer pixel to finer pixel.
         extent: None for a pinhole.
