@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import llvmlite.binding
 import numba
-from numba.core import caching
+from numba.core import caching, sigutils
 
 __all__ = ["kept", "numba"]
 
@@ -60,7 +60,10 @@ class _Cache(caching.FunctionCache):
 
     def load_overload(self, sig, target_context):
         try:
-            return super().load_overload(sig, target_context)
+            made = super().load_overload(sig, target_context)
+            # Processes that save at the same moment give one file to code for different arguments; the last writer's is there.
+            other = made is not None and tuple(made.signature.args) != tuple(sigutils.normalize_signature(sig)[0])
+            return None if other else made
         except Exception:  # a file that was cut off can raise anything
             with contextlib.suppress(OSError):
                 self.flush()

@@ -54,3 +54,13 @@ def test_without_room_or_a_folder_one_line_says_that_code_is_not_kept(tmp_path):
     for line, reason in ((small, "File too large"), (none, "no folder")):
         said, hit = run(tmp_path, line)
         assert reason in said and said.count("\n") == 1 and "set NUMBA_CACHE_DIR" in said and not hit
+
+
+def test_code_for_other_arguments_is_not_called(tmp_path):
+    """What two processes leave that saved at the same moment: one file for both, with the code of the slower one."""
+    whole, half = "import small; assert small.twice(21) == 42", "import small; assert small.twice(1.5) == 3"
+    run(tmp_path, whole, half)
+    first, second = sorted(tmp_path.rglob("*.nbc"))
+    second.write_bytes(first.read_bytes())
+    assert [run(tmp_path, line, half) for line in (whole, "")] == [("", True)] * 2
+    assert second.read_bytes() != first.read_bytes()
