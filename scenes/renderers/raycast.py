@@ -220,12 +220,13 @@ class Handle:
 
     def _grow(self, capacity: int) -> None:
         names = ("_kind", "_texture", "_look", "_position", "_rotation")
-        old = {name: getattr(self, name).reshape(len(self._count), self._capacity, -1) for name in names}
+        place = lambda array: array.reshape(len(self._count), self._capacity, *array.shape[1:])
+        old = {name: place(getattr(self, name)) for name in names}
         count, lights, air = self._count, self._lights, self._air
         before = self._capacity
         self._reserve(len(count), capacity, lights.shape[1])
         for name, value in old.items():
-            getattr(self, name).reshape(len(count), capacity, -1)[:, :before] = value
+            place(getattr(self, name))[:, :before] = value
         self._count, self._lights, self._air = count, lights, air
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:

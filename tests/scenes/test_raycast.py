@@ -605,6 +605,17 @@ def test_two_python_threads_may_draw_at_once():
         assert all(pool.map(draw, [0, 1]))
 
 
+def test_scenes_of_nothing_may_become_scenes_of_something():
+    old = crowd(20, 3)
+    nothing = dataclasses.replace(
+        old, offsets=np.zeros(2, np.int32), **{name: getattr(old, name)[:0] for name in scenes.SOLID_FIELDS}
+    )
+    handle = raycast.load(nothing)
+    handle.render(camera())
+    handle.update(old, np.array([0]))
+    assert same(raycast.load(old).render(camera()), handle.render(camera()))
+
+
 def test_bad_input_gets_one_line():
     scene, good = crowd(0), camera()
     handle = raycast.load(scene)
