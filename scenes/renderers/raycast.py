@@ -415,6 +415,7 @@ def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
     """Run `work(0)` to `work(threads - 1)` at once; work of each `kind` has code of its own to be compiled."""
     global _n_helpers
     done: queue.SimpleQueue = queue.SimpleQueue()
+    ended: list[BaseException | None] = []
     with _start:
         if kind not in _compiled:
             with _announced(False):
@@ -424,14 +425,24 @@ def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
             threading.Thread(target=_help, args=(_jobs,), name="raycast", daemon=True).start()
             _n_helpers += 1
     for thread in range(1, threads):
-        _jobs.put((work, thread, done))
+        _jobs.put((work, thread, ended, done))
     try:
         work(0)
     finally:
-        failures = [done.get() for _ in range(1, threads)]
-    for failure in failures:
+        _wait(threads - 1, ended, done)
+    for failure in ended:
         if failure is not None:
             raise failure
+
+
+def _wait(n: int, ended: list, done: queue.SimpleQueue) -> None:
+    """Wait until `n` threads have ended, through Ctrl-C as well: they draw into what the next call draws into."""
+    try:
+        while len(ended) < n:
+            done.get()
+    except BaseException:
+        _wait(n, ended, done)
+        raise
 
 
 def _help(jobs: queue.SimpleQueue) -> None:
@@ -440,9 +451,10 @@ def _help(jobs: queue.SimpleQueue) -> None:
         _do(*jobs.get())  # nothing of it is kept while the next one is waited for
 
 
-def _do(work: Callable[[int], None], thread: int, done: queue.SimpleQueue) -> None:
+def _do(work: Callable[[int], None], thread: int, ended: list, done: queue.SimpleQueue) -> None:
     try:
         work(thread)
-        done.put(None)
+        ended.append(None)
     except BaseException as error:
-        done.put(error)
+        ended.append(error)
+    done.put(None)

@@ -3,6 +3,8 @@
 import concurrent.futures
 import dataclasses
 import math
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -614,6 +616,30 @@ def test_scenes_of_nothing_may_become_scenes_of_something():
     handle.render(camera())
     handle.update(old, np.array([0]))
     assert same(raycast.load(old).render(camera()), handle.render(camera()))
+
+
+def test_who_is_interrupted_leaves_no_thread_that_draws_on():
+    ended = []
+
+    def work(thread):
+        if thread:
+            time.sleep(0.4)
+            ended.append(thread)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    raycast._run(lambda thread: None, 2, ("nothing",))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            raycast._run(work, 2, ("nothing",))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        raycast._compiled.discard(("nothing",))
+    assert ended == [1]
 
 
 def test_bad_input_gets_one_line():
