@@ -421,9 +421,12 @@ def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
             with _announced(False):
                 work(0)
             _compiled.add(kind)
-        while _n_helpers < threads - 1:
-            threading.Thread(target=_help, args=(_jobs,), name="raycast", daemon=True).start()
-            _n_helpers += 1
+        try:
+            while _n_helpers < threads - 1:
+                threading.Thread(target=_help, args=(_jobs,), name="raycast", daemon=True).start()
+                _n_helpers += 1
+        except RuntimeError:  # the system has no more: there is less help
+            threads = _n_helpers + 1
     for thread in range(1, threads):
         _jobs.put((work, thread, ended, done))
     try:

@@ -3,7 +3,9 @@
 import concurrent.futures
 import dataclasses
 import math
+import queue
 import signal
+import threading
 import time
 
 import numpy as np
@@ -640,6 +642,18 @@ def test_who_is_interrupted_leaves_no_thread_that_draws_on():
         signal.signal(signal.SIGALRM, before)
         raycast._compiled.discard(("nothing",))
     assert ended == [1]
+
+
+def test_without_more_threads_those_there_are_draw_it_all(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    batch, cameras = batch_of(16), scenes.cameras_from_poses(poses_of(16), FOV, 48, 48)
+    wanted = kept(raycast.load(batch, threads=1).render(cameras))
+    monkeypatch.setattr(raycast, "_n_helpers", 0)
+    monkeypatch.setattr(raycast, "_jobs", queue.SimpleQueue())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert same(wanted, raycast.load(batch, threads=2).render(cameras))
 
 
 def test_bad_input_gets_one_line():
