@@ -16,6 +16,7 @@ import pathlib
 import queue
 import sys
 import threading
+import weakref
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -43,12 +44,15 @@ _start = threading.Lock()
 _jobs: queue.SimpleQueue = queue.SimpleQueue()
 _n_helpers = 0
 _compiled: set[tuple] = set()
+_handles: weakref.WeakSet = weakref.WeakSet()
 
 
 def _forget_helpers() -> None:
-    """A forked child has none of its parent's threads."""
+    """A forked child has none of its parent's threads, nor what they were at with a handle."""
     global _start, _jobs, _n_helpers
     _start, _jobs, _n_helpers = threading.Lock(), queue.SimpleQueue(), 0
+    for handle in _handles:
+        handle._lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -126,6 +130,7 @@ class Handle:
         self._buffers: dict[str, np.ndarray] = {}
         self._prepared: tuple = (None, ())
         self._lock = threading.RLock()
+        _handles.add(self)
         self._meshes: list[scenes.Mesh] = []
         self._forest = trees.forest([])
         self._images: tuple[np.ndarray, ...] = ()

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import math
+import os
 import queue
 import signal
 import threading
@@ -654,6 +655,20 @@ def test_without_more_threads_those_there_are_draw_it_all(monkeypatch):
     monkeypatch.setattr(raycast, "_jobs", queue.SimpleQueue())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert same(wanted, raycast.load(batch, threads=2).render(cameras))
+
+
+def test_a_child_forked_while_another_thread_draws_may_draw_too():
+    batch, cameras = batch_of(16), scenes.cameras_from_poses(poses_of(16), FOV, 48, 48)
+    handle = raycast.load(batch, threads=2)
+    wanted = kept(handle.render(cameras))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(handle._lock.acquire).result()
+        child = os.fork()
+        if not child:
+            signal.alarm(30)  # which ends it where it hangs
+            os._exit(0 if same(wanted, handle.render(cameras)) else 1)
+        pool.submit(handle._lock.release).result()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_bad_input_gets_one_line():
