@@ -421,6 +421,8 @@ def _run(work: Callable[[int], None], threads: int, kind: tuple) -> None:
     global _n_helpers
     done: queue.SimpleQueue = queue.SimpleQueue()
     ended: list[BaseException | None] = []
+    if sys.is_finalizing():  # the helpers are gone
+        threads = 1
     with _start:
         if kind not in _compiled:
             with _announced(False):

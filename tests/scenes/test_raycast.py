@@ -6,8 +6,11 @@ import math
 import os
 import queue
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -669,6 +672,23 @@ def test_a_child_forked_while_another_thread_draws_may_draw_too():
             os._exit(0 if same(wanted, handle.render(cameras)) else 1)
         pool.submit(handle._lock.release).result()
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_draws_when_python_ends_ends_too():
+    text = """
+from tests.scenes.test_raycast import FOV, batch_of, poses_of
+from scenes.renderers import raycast
+import scenes
+class Last:
+    handle, cameras = raycast.load(batch_of(16), threads=2), scenes.cameras_from_poses(poses_of(16), FOV, 48, 48)
+    def __del__(self):
+        print(self.handle.render(self.cameras).rgb.any())
+last = Last()
+last.handle.render(last.cameras)
+"""
+    root = Path(raycast.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", text], cwd=root, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_bad_input_gets_one_line():
