@@ -47,6 +47,9 @@ def main(run: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> 
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who began the process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         run([word for word in argv if word != "--debug"])
         sys.stdout.flush()

@@ -232,6 +232,12 @@ def test_main_passes_words_on_and_ends_well():
     assert (done.returncode, done.stdout, done.stderr) == (0, "['a', 'b']\n", "")
 
 
+def test_main_ends_well_where_nothing_can_be_said():
+    script = "from scenes.kit import options\noptions.main(lambda argv: print(argv))"
+    done = subprocess.run(["sh", "-c", '"$0" -c "$1" >&- 2>&-', sys.executable, script])
+    assert done.returncode == 0
+
+
 def test_choices_are_listed_without_importing_anything():
     script = (
         "import sys; from scenes.kit import options\n"
