@@ -165,6 +165,9 @@ def model() -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(mjcf())
 
 
+_parents: list[mujoco.rollout.Rollout] = []
+
+
 class Mujoco:
     """Arms in MuJoCo."""
 
@@ -176,7 +179,13 @@ class Mujoco:
         self._kind = mujoco.mjtState.mjSTATE_FULLPHYSICS
         self._out = np.zeros((n, SUBSTEPS, mujoco.mj_stateSize(model(), self._kind)))
         self._sensors = np.zeros((n, SUBSTEPS, 0))
-        self._rollout = mujoco.rollout.Rollout(nthread=self._threads if self._threads > 1 else 0)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process, self._rollout = (
+            os.getpid(),
+            mujoco.rollout.Rollout(nthread=self._threads if self._threads > 1 else 0),
+        )
 
     def dress(self, rows, dynamics):
         """Give arms `rows` their `DYNAMICS`."""
@@ -194,6 +203,10 @@ class Mujoco:
     def step(self, wanted):
         """Move all arms by `DT`; there are none that cannot be."""
         n = len(self.joints)
+        if self._process != os.getpid():
+            # A forked child has none of its parent's threads, and would wait for ever to be rid of them.
+            _parents.append(self._rollout)
+            self._begin()
         # The time of every simulation is 0: nothing depends on it.
         state = np.concatenate([np.zeros((n, 1)), self.joints, self.speeds], 1)
         control = np.repeat(toward(self.joints, wanted)[:, None], SUBSTEPS, 1)
@@ -203,7 +216,8 @@ class Mujoco:
 
     def close(self):
         """End the threads."""
-        self._rollout.close()
+        if self._process == os.getpid():
+            self._rollout.close()
 
 
 class Bullet:

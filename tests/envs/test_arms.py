@@ -185,3 +185,15 @@ def test_without_pybullet_there_is_one_line(monkeypatch):
     assert "\n" not in str(caught.value)
     with pytest.raises(errors.CaveError, match="did you mean 'mujoco'"):
         arms.make("mujoko", 1, refusal)
+
+
+def test_a_forked_child_moves_arms_of_its_parent(monkeypatch):
+    monkeypatch.setattr(arms.workers, "cores", lambda: 2)
+    one = arms.make("mujoco", 3, refusal)
+    one.step(np.zeros((3, robots.N)))
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # which ends it where it hangs
+        one.step(np.zeros((3, robots.N)))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
