@@ -532,7 +532,8 @@ def test_a_pattern_under_much_light_is_as_bright_as_mujoco_draws_it(shadows, see
 @pytest.mark.opengl
 def test_only_lights_that_cast_shadows_do():
     model = mujoco.MjModel.from_xml_string("""<mujoco>
-      <visual><headlight ambient="0.2 0.2 0.2" diffuse="0.3 0.3 0.3" specular="0 0 0"/><quality shadowsize="4096" offsamples="0"/></visual>
+      <visual><headlight ambient="0.2 0.2 0.2" diffuse="0.3 0.3 0.3" specular="0 0 0"/>
+        <quality shadowsize="4096" offsamples="0"/></visual>
       <worldbody>
         <light type="directional" pos="-2 -0.4 2.6" dir="1 0.2 -1" diffuse="0.3 0 0" specular="0 0 0" castshadow="true"/>
         <light type="directional" dir="-1 0.2 -1" diffuse="0 0.4 0" specular="0 0 0" castshadow="false"/>
