@@ -182,7 +182,8 @@ class Scenes:
                 object.__setattr__(self, name, np.full(len(self.kind), -1, np.int32))
         if self.fog is None:
             object.__setattr__(self, "fog", np.zeros((len(self), 2), np.float32))
-        if self.light_casts is None:
+        # Where all do, that holds of other lights in their place as well.
+        if self.light_casts is None or (self.light_casts.shape != self.light_is_sun.shape and self.light_casts.all()):
             object.__setattr__(self, "light_casts", np.ones(self.light_is_sun.shape, bool))
 
     def __len__(self) -> int:

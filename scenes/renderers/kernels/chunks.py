@@ -303,14 +303,16 @@ def _trace(s, close, ring, tube):
                 t = s[TRACE + j]
                 x, y, z = s[PX + j] + t * s[DX + j], s[PY + j] + t * s[DY + j], s[PZ + j] + t * s[DZ + j]
                 gap = surfaces.torus_distance(x, y, z, ring, tube)
-                moving = (gap > close) & (t < s[LEAVE + j])
-                s[TRACE + j] = t + max(gap, least) if moving else t
-                s[MOVING + j] = ONE if moving else ZERO
+                outside = (gap > close) & (t < s[LEAVE + j])
+                # A long step may end within; the way back does not lead out again.
+                within = (gap < -close) & (least > ZERO) & (t < s[LEAVE + j])
+                s[TRACE + j] = t + (max(gap, least) if outside else gap if within else ZERO)
+                s[MOVING + j] = ONE if outside else HALF if within else ZERO
         if not lanes.any_over(s, MOVING, ZERO):
             break
     for j in range(LANES):
         # What still moves after all steps grazes the torus without meeting it.
-        s[TRACE + j] = INF if (s[MOVING + j] > ZERO) | (s[TRACE + j] >= s[LEAVE + j]) else s[TRACE + j]
+        s[TRACE + j] = INF if (s[MOVING + j] > HALF) | (s[TRACE + j] >= s[LEAVE + j]) else s[TRACE + j]
 
 
 @numba.njit(**LOOP)

@@ -112,14 +112,15 @@ def plane(ox, oy, oz, dx, dy, dz, hx, hy, step, extent):
 @numba.njit(**LOOP)
 def _trace(px, py, pz, dx, dy, dz, t, leave, close, ring, tube):
     """Walk a ray (of length 1) from `t` to where it meets a torus; inf if it comes to `leave` before."""
-    moving = True
+    outside = True
     for step in range(chunks.TRACE_TURNS * chunks.TRACE_STEPS):
         gap = surfaces.torus_distance(px + t * dx, py + t * dy, pz + t * dz, ring, tube)
-        moving = gap > close and t < leave
-        if not moving:
+        late = step >= chunks.TRACE_TURNS // 2 * chunks.TRACE_STEPS
+        outside = gap > close and t < leave
+        if not outside and not (late and gap < -close and t < leave):
             break
-        t += max(gap, chunks.STRIDE * tube) if step >= chunks.TRACE_TURNS // 2 * chunks.TRACE_STEPS else gap
-    return INF if moving or t >= leave else t
+        t += max(gap, chunks.STRIDE * tube) if outside and late else gap
+    return INF if outside or t >= leave else t
 
 
 @numba.njit(**LOOP)
