@@ -19,11 +19,10 @@ from typing import Any, Protocol, runtime_checkable
 from xml.etree import ElementTree
 
 import mujoco
-import mujoco.rollout
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from envs.physics import simulators, workers
+from envs.physics import rollouts, simulators, workers
 from scenes import robots
 from scenes.kit import errors
 
@@ -165,9 +164,6 @@ def model() -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(mjcf())
 
 
-_parents: list[mujoco.rollout.Rollout] = []
-
-
 class Mujoco:
     """Arms in MuJoCo."""
 
@@ -179,13 +175,7 @@ class Mujoco:
         self._kind = mujoco.mjtState.mjSTATE_FULLPHYSICS
         self._out = np.zeros((n, SUBSTEPS, mujoco.mj_stateSize(model(), self._kind)))
         self._sensors = np.zeros((n, SUBSTEPS, 0))
-        self._begin()
-
-    def _begin(self) -> None:
-        self._process, self._rollout = (
-            os.getpid(),
-            mujoco.rollout.Rollout(nthread=self._threads if self._threads > 1 else 0),
-        )
+        self._rollout = rollouts.Rollout(self._threads)
 
     def dress(self, rows, dynamics):
         """Give arms `rows` their `DYNAMICS`."""
@@ -203,10 +193,6 @@ class Mujoco:
     def step(self, wanted):
         """Move all arms by `DT`; there are none that cannot be."""
         n = len(self.joints)
-        if self._process != os.getpid():
-            # A forked child has none of its parent's threads, and would wait for ever to be rid of them.
-            _parents.append(self._rollout)
-            self._begin()
         # The time of every simulation is 0: nothing depends on it.
         state = np.concatenate([np.zeros((n, 1)), self.joints, self.speeds], 1)
         control = np.repeat(toward(self.joints, wanted)[:, None], SUBSTEPS, 1)
@@ -216,8 +202,7 @@ class Mujoco:
 
     def close(self):
         """End the threads."""
-        if self._process == os.getpid():
-            self._rollout.close()
+        self._rollout.close()
 
 
 class Bullet:

@@ -5,15 +5,13 @@ hundred times as long. `rollout` starts its solver cold, which is what makes a r
 """
 
 import copy
-import os
 
 import mujoco
 import numpy as np
 from jaxtyping import Bool, Float64, Int
-from mujoco import rollout
 
 import scenes
-from envs.physics import tables, workers
+from envs.physics import rollouts, tables, workers
 
 _TYPES = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
@@ -55,9 +53,6 @@ def xml(k: int, half: float, high: float, thick: float) -> str:
     </mujoco>"""
 
 
-_parents: list[rollout.Rollout] = []
-
-
 class Table:
     """`n` tables of up to `k` bodies.
 
@@ -77,8 +72,7 @@ class Table:
         self._bodies = first.geom_bodyid[self._geoms]
         self._boxes = first.body_bvhadr[self._bodies]
         threads = min(workers.cores(), -(-n // _FEW))
-        self._threads = threads if threads > 1 else 0
-        self._process, self._rollout = os.getpid(), rollout.Rollout(nthread=self._threads)
+        self._rollout = rollouts.Rollout(threads)
         self._data = [mujoco.MjData(first) for _ in range(threads)]
 
     def furnish(self, rows: Int[np.ndarray, " b"], bodies: tables.Bodies) -> None:
@@ -125,10 +119,6 @@ class Table:
         b, nq, nv = len(rows), self._first.nq, self._first.nv
         begin = np.concatenate([np.zeros((b, 1)), qpos, qvel], 1)
         out = np.empty((b, times, begin.shape[1]))
-        if self._process != os.getpid():
-            # A forked child has none of its parent's threads, and would wait for ever to be rid of them.
-            _parents.append(self._rollout)
-            self._process, self._rollout = os.getpid(), rollout.Rollout(nthread=self._threads)
         models = self.models if b == len(self.models) else [self.models[row] for row in rows]
         self._rollout.rollout(
             models, self._data, begin, None, control_spec=_CONTROL, skip_checks=True, nstep=times, state=out
