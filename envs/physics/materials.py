@@ -28,6 +28,7 @@ _SIDES = (
 )  # fmt: skip
 """Sides of a cube in the order of their pictures: axis, direction, and along which axes columns and rows of the picture run
 (OpenGL 4.6, table 8.19)."""
+_RIGHT, _DOWN = (np.array([side[k] for side in _SIDES]) for k in (2, 3))
 _ACROSS = ([1, 2], [0, 2], [0, 1])
 """Along which axes columns and rows of a flat picture run on the sides across each axis."""
 _PATCHES = 16
@@ -125,14 +126,16 @@ def boxes(
         number = texture_of(model, material) if material >= 0 else -1
         if number < 0 or model.geom_type[geom] != int(_TYPES.mjGEOM_BOX):
             continue
-        pixels, size = pixels_of(model, number)[..., :3], model.geom_size[geom]
-        uniform = bool(model.mat_texuniform[material])
+        size = model.geom_size[geom]
         flat = model.tex_type[number] == int(mujoco.mjtTexture.mjTEXTURE_2D)
         # A side of a box that is no cube then shows parts of several pictures.
-        if np.ptp(pixels, axis=(0, 1)).max() == 0 or (uniform and not flat and np.ptp(size) > 0):
+        if model.mat_texuniform[material] and not flat and np.ptp(size) > 0:
             continue
         key = (material, *size.tolist())
         if key not in known:
+            pixels = pixels_of(model, number)[..., :3]
+            if np.ptp(pixels, axis=(0, 1)).max() == 0:
+                continue
             known[key] = _flat(model, material, pixels, size) if flat else _six(pixels, size)
         made[geom] = known[key]
     return made
@@ -248,6 +251,8 @@ class Sky:
             self._sides = sides.reshape(6, n, width // n, n, width // n, 3).mean((2, 4))
         self.mean = self._sides.mean((0, 1, 2))
         """Its mean colour."""
+        self.varies = bool(np.ptp(self._sides, axis=(0, 1, 2)).any())
+        """Whether it depends on where one looks."""
 
     def towards(self, directions: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """Its colours in those directions of the world, which need not be of length 1."""
@@ -256,10 +261,9 @@ class Sky:
         axis = np.abs(turned).argmax(-1)
         largest = np.take_along_axis(turned, axis[..., None], -1)
         side = 2 * axis + (largest[..., 0] < 0)
-        right, down = (np.array([which[k] for which in _SIDES])[side] for k in (2, 3))
         n = self._sides.shape[1]
         column, row = (
             np.clip((((turned * along).sum(-1) / np.abs(largest[..., 0]) + 1) * n / 2).astype(int), 0, n - 1)
-            for along in (right, down)
+            for along in (_RIGHT[side], _DOWN[side])
         )
         return self._sides[side, row, column]

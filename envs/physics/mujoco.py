@@ -184,8 +184,9 @@ class Stage:
             np.concatenate([model.light_diffuse[lit], glow[None]]),
         )
         suns = np.append(directional[lit], True)
+        casts = np.append(np.asarray(model.light_castshadow, bool)[lit], False)
         # With shadows MuJoCo draws once more for each light that casts any, and adds the pictures up.
-        own = np.append(shadows & np.asarray(model.light_castshadow, bool)[lit], False)
+        own = casts & shadows
         glows = np.concatenate([model.light_ambient[lit], np.zeros((1, 3))])
         passes = [
             (~own, ambient - glows[own].sum(0)),
@@ -208,7 +209,7 @@ class Stage:
             light_position=places.astype(np.float32),
             light_colour=tile(colours[None]).astype(np.float32),
             light_is_sun=tile(suns[None]),
-            light_casts=tile(np.append(np.asarray(model.light_castshadow, bool)[lit], False)[None]),
+            light_casts=tile(casts[None]),
             ambient=np.tile(np.asarray(ambient, np.float32), (b, 1)),
             sky=self._skies(states, cameras),
         )
@@ -236,19 +237,23 @@ class Stage:
 
     def _skies(self, states: States, cameras: scenes.Cameras | None) -> Float32[np.ndarray, "b 3"]:
         """The colour of each scene's sky: the mean of what its camera sees of MuJoCo's above planes without end."""
-        if cameras is None:
+        if cameras is None or not self._sky.varies:
             return np.tile(self._sky.mean, (len(states), 1)).astype(np.float32)
         flat = cameras.extent is not None
         half = 0.0 if flat else math.tan(cameras.fov / 2)
         across, up = (half * np.linspace(-1, 1, _LOOKS) * aspect for aspect in (cameras.width / cameras.height, 1))
         grid = np.stack([*np.meshgrid(across, up), -np.ones((_LOOKS, _LOOKS))], -1).reshape(-1, 3)
-        turns = scenes.rotation_matrices(np.asarray(cameras.rotation, np.float64))
-        rays = np.einsum("bij,rj->bri", turns, grid)
-        normals = scenes.rotation_matrices(states.rotation[:, self._endless].astype(np.float64))[..., 2]
-        open_ = (np.einsum("bri,bpi->brp", rays, normals) >= 0).all(-1)
+        # Most cameras only move: all look the same way.
+        planes = states.rotation[:, self._endless].reshape(len(states), -1)
+        attitudes, which = np.unique(
+            np.hstack([cameras.rotation, planes]).astype(np.float64), axis=0, return_inverse=True
+        )
+        axes = scenes.rotation_matrices(attitudes.reshape(len(attitudes), -1, 4))
+        rays = np.einsum("bij,rj->bri", axes[:, 0], grid)
+        open_ = (np.einsum("bri,bpi->brp", rays, axes[:, 1:, :, 2]) >= 0).all(-1)
         open_ |= ~open_.any(1, keepdims=True)
         seen = self._sky.towards(rays) * open_[..., None]
-        return (seen.sum(1) / open_.sum(1, keepdims=True)).astype(np.float32)
+        return (seen.sum(1) / open_.sum(1, keepdims=True)).astype(np.float32)[which.reshape(-1)]
 
     def cameras(
         self, states: States, height: int, width: int, camera: int | str | mujoco.MjvCamera = -1
