@@ -49,7 +49,7 @@ def main(argv: list[str]) -> list[speed.Row]:
     name, rest = options.choose(argv, PROG, "Measure the speed of an environment.", "envs", "environment")
     module = plugins.load("envs", name, "environment")
     if name == "gymnasium":
-        return _models(name, module, rest)
+        return _environments(name, module, rest)
     given, _, config = options.parse(f"{PROG} {name}", rest, speed.Options, None, module.Config)
     steps = speed.step(name, config, given), rivals.measure(name, config, given), speed.stream(name, config, given)
     if not hasattr(module, "family"):
@@ -65,16 +65,12 @@ def main(argv: list[str]) -> list[speed.Row]:
     return rows
 
 
-def _models(name: str, module: ModuleType, argv: list[str]) -> list[speed.Row]:
+def _environments(name: str, module: ModuleType, argv: list[str]) -> list[speed.Row]:
     """MuJoCo models of Gymnasium."""
     from envs.speed import models  # here, since it is MuJoCo's
 
     given, _, config = options.parse(f"{PROG} {name}", argv, models.Options, None, module.Config)
-    subjects = [models.of_environment(env_id, config.camera) for env_id in given.ids(config)]
-    rows = _measure(f"{given.n_states} states of each model", given, config, (models.measure(subjects, given),))
-    if given.sheet:
-        _write(given.sheet, models.sheet(subjects, given))
-    return rows
+    return _models([models.of_environment(env_id, config.camera) for env_id in given.ids(config)], given, config)
 
 
 def _files(argv: list[str]) -> list[speed.Row]:
@@ -87,8 +83,14 @@ def _files(argv: list[str]) -> list[speed.Row]:
         raise errors.CaveError(
             f"{PROG} mjcf wants the paths of models as its first words, none was given", errors.USAGE
         )
-    subjects = [models.of_file(Path(file), given.root, given.camera) for file in files]
-    rows = _measure(f"{given.n_states} states of each model", given, None, (models.measure(subjects, given),))
+    return _models([models.of_file(Path(file), given.root, given.camera) for file in files], given, None)
+
+
+def _models(subjects: list, given: Any, config: Any) -> list[speed.Row]:
+    """MuJoCo models: their rows, and the sheet where one is asked for."""
+    from envs.speed import models
+
+    rows = _measure(f"{given.n_states} states of each model", given, config, (models.measure(subjects, given),))
     if given.sheet:
         _write(given.sheet, models.sheet(subjects, given))
     return rows

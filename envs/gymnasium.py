@@ -290,15 +290,22 @@ def _goal(seen: spaces.Space) -> np.ndarray:
     return found
 
 
-def camera_of(env: gymnasium.Env, choice: str) -> int | str | mujoco.MjvCamera:
-    """The camera of a MuJoCo environment that `Config.camera` names, as `Stage.cameras` takes it."""
-    model = env.model
+def named_camera(model: mujoco.MjModel, choice: str) -> int | str | None:
+    """Which of a model's own cameras `Config.camera` names, None for a free one."""
     if choice.isdigit():
         return int(choice)
     if choice not in ("", "free"):
         return choice
-    if not choice and mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0:
-        return "track"
+    has = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0
+    return "track" if has and not choice else None
+
+
+def camera_of(env: gymnasium.Env, choice: str) -> int | str | mujoco.MjvCamera:
+    """The camera of a MuJoCo environment that `Config.camera` names, as `Stage.cameras` takes it."""
+    model = env.model
+    named = named_camera(model, choice)
+    if named is not None:
+        return named
     # As Gymnasium's viewer begins: over the middle of the geoms, and then as the environment wishes.
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)

@@ -219,10 +219,15 @@ class Scenes:
         if self.images:
             tree["images"] = [_encode(image) for image in self.images]
         # What is not there is not written, either.
-        usual = {"light_casts": self.light_casts.all(), "fog": not self.fog.any()}
-        usual |= {"mesh": not self.meshes, "image": not self.images}
-        for name in [name for name, same in usual.items() if same]:
-            del tree[name]
+        there = {
+            "mesh": self.meshes,
+            "image": self.images,
+            "fog": self.fog.any(),
+            "light_casts": not self.light_casts.all(),
+        }
+        for name in there:
+            if not there[name]:
+                del tree[name]
         return json.dumps(tree | {"factors": {name: _encode(value) for name, value in self.factors.items()}})
 
     @classmethod
@@ -271,8 +276,8 @@ class Scenes:
         }
         shapes |= {"mesh": (n,), "image": (n,), "fog": (b, 2), "colour": (n, 2, 3), "ambient": (b, 3), "sky": (b, 3)}
         lights = self.light_position.shape[1] if self.light_position.ndim == 3 else 0
-        shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3), "light_is_sun": (b, lights)}
-        shapes["light_casts"] = (b, lights)
+        shapes |= {"light_position": (b, lights, 3), "light_colour": (b, lights, 3)}
+        shapes |= {"light_is_sun": (b, lights), "light_casts": (b, lights)}
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape:

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 import envs
 import scenes
 from envs import registered, speed
-from envs.gymnasium import Config, camera_of
+from envs.gymnasium import Config, camera_of, named_camera
 from envs.physics import batch, screen
 from envs.physics import mujoco as models
 from envs.registered import tasks
@@ -137,16 +137,12 @@ def of_file(path: Path, root: Path | None, camera: str) -> Subject:
         errors.CaveError: the model cannot be read, or has no such camera.
     """
     model = models.read(path, root)
-    named = camera or "track"
-    if not camera.isdigit() and mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, named) < 0:
-        if camera not in ("", "free"):
-            raise errors.unknown(
-                f"camera of {path}", camera, ["free", *(model.camera(i).name for i in range(model.ncam))]
-            )
+    view = named_camera(model, camera)
+    if view is None:
         view = mujoco.MjvCamera()
         mujoco.mjv_defaultFreeCamera(model, view)
-    else:
-        view = int(camera) if camera.isdigit() else named
+    elif isinstance(view, str) and mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, view) < 0:
+        raise errors.unknown(f"camera of {path}", view, ["free", *(model.camera(i).name for i in range(model.ncam))])
     return Subject(f"{path.absolute().parent.name}/{path.stem}", model, view, functools.partial(_shaken, model, path))
 
 
